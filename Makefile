@@ -1,0 +1,53 @@
+# `make` lists the verbs. Every verb installs what it needs, can be repeated, and can be interrupted at any point.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+export MODELSERVICE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/modelservice
+export PYTHONPATH := operator:runtime:.
+export PYTHONUNBUFFERED := 1
+export PYTHONDONTWRITEBYTECODE := 1
+
+CLUSTER ?= modelservice
+# Recursive on purpose: an environment is made when a verb first needs it, not when make is called.
+tools = $(shell bash tests/tooling/venv.sh tools tests/tooling/tools.lock)/bin
+dev = $(shell bash tests/tooling/venv.sh dev tests/tooling/dev.lock)/bin
+
+.PHONY: help quickstart test lint generate verify cluster-up cluster-down images demo-models bench lock
+
+help: ## list the verbs
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | while IFS=$$'\t' read -r verb what; do printf '  make %-14s %s\n' "$$verb" "$$what"; done
+
+quickstart: ## a cluster, the operator, a model and its answer, from nothing
+	@$(tools)/python -m tests.quickstart --cluster $(CLUSTER)
+
+test: lint verify ## every check and every test, on a real API server and a real node
+	@$(dev)/python -m pytest -q
+
+lint: ## style, types, import contracts
+	@bin=$(dev); $$bin/ruff check . && $$bin/ruff format --check . && $$bin/mypy && $$bin/lint-imports
+
+generate: ## write the CRDs, the RBAC and manifests/install.yaml again from their sources
+	@bin=$(dev); $$bin/python -m modelservice_operator.tools.crdgen && $$bin/python -m modelservice_operator.tools.rbacgen && HELM=$$($$bin/python -m tests.cluster tool helm) $$bin/python -m modelservice_operator.tools.manifestgen
+
+verify: ## fail when a generated file differs from its source
+	@bin=$(dev); $$bin/python -m modelservice_operator.tools.crdgen --check && $$bin/python -m modelservice_operator.tools.rbacgen --check && HELM=$$($$bin/python -m tests.cluster tool helm) $$bin/python -m modelservice_operator.tools.manifestgen --check
+
+cluster-up: ## a local cluster (CLUSTER=name), kept until cluster-down
+	@$(tools)/python -m tests.cluster up --name $(CLUSTER)
+
+cluster-down: ## remove the cluster and all that it made
+	@$(tools)/python -m tests.cluster down --name $(CLUSTER)
+
+images: ## build the operator's, the runtime's and the demo models' images into the cluster
+	@$(tools)/python -m tests.quickstart images --cluster $(CLUSTER)
+
+demo-models: ## make the demo models in the cache
+	@$(tools)/python -m tests.models build
+
+bench: ## measure the operator on a real API server
+	@$(dev)/python -m tests.bench.operator
+
+lock: ## write the requirement locks again
+	@bash tests/tooling/lock.sh

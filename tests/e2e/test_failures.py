@@ -1,0 +1,115 @@
+"""The person at 3 a.m.: each way in which a model does not start gives its own reason, with a way out."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.world import World
+from tests.models import build_model
+from tests.quickstart import ask
+from tests.quickstart.images import ROOT, model_image
+from tests.support.hub import Hub
+
+pytestmark = [pytest.mark.node, pytest.mark.timeout(600)]
+TOKEN = "hub-secret"  # noqa: S105
+
+
+@pytest.fixture(scope="module")
+def hub(world: World) -> Iterator[Hub]:
+    """A model hub on this machine that pods reach: one public repository, one gated."""
+    with Hub(host=world.cluster.host_address) as hub:
+        hub.add("demo/embed", build_model("demo-embed"))
+        hub.add("demo/gated", build_model("demo-embed"), token=TOKEN)
+        yield hub
+
+
+def at(hub: Hub) -> dict[str, object]:
+    return {"env": [{"name": "HF_ENDPOINT", "value": hub.url}]}
+
+
+def test_model_is_served_when_it_comes_from_a_hub(world: World, hub: Hub) -> None:
+    world.serve("from-hub", "hf://demo/embed", runtime=at(hub))
+    service = world.ready("from-hub")
+    assert len(service["status"]["model"]["resolvedRevision"]) == 40
+    assert service["status"]["startup"]["downloadSeconds"] >= 0
+    with world.url("from-hub") as url:
+        answer = httpx.post(f"{url}/v1/embeddings", json={"model": "from-hub", "input": ["a", "b"]}, timeout=30)
+    assert [len(item["embedding"]) for item in answer.json()["data"]] == [384, 384]
+
+
+def test_token_opens_a_gated_model_when_the_secret_is_there(world: World, hub: Hub) -> None:
+    world.kubectl("create", "secret", "generic", "hub-token", f"--from-literal=token={TOKEN}")
+    world.serve("gated", "hf://demo/gated", model={"secretRef": {"name": "hub-token"}}, runtime=at(hub))
+    world.ready("gated")
+
+
+def test_reason_is_model_not_found_when_the_uri_is_wrong(world: World, hub: Hub) -> None:
+    world.serve("wrong-uri", "hf://demo/nowhere", runtime=at(hub))
+    failure = world.unready("wrong-uri", "ModelNotFound")["status"]["lastFailure"]
+    assert failure["component"] == "fetch"
+    assert failure["exitCode"] == 66
+    assert "demo/nowhere" in failure["message"]
+    assert failure["hint"]
+
+
+def test_reason_is_secret_not_found_when_the_secret_is_missing(world: World, hub: Hub) -> None:
+    world.serve("no-secret", "hf://demo/gated", model={"secretRef": {"name": "absent"}}, runtime=at(hub))
+    service = world.unready("no-secret", "SecretNotFound")
+    assert "absent" in service["status"]["lastFailure"]["message"]
+
+
+def test_reason_is_unsupported_model_when_the_folder_is_no_model(world: World, tmp_path: Path) -> None:
+    (tmp_path / "readme.txt").write_text("nothing to serve here\n")
+    world.cluster.build_image("localhost/models/empty:dev", tmp_path, ROOT / "tests" / "models" / "Dockerfile")
+    world.serve("no-model", "oci://localhost/models/empty:dev")
+    failure = world.unready("no-model", "UnsupportedModel")["status"]["lastFailure"]
+    assert failure["exitCode"] == 65
+    assert "config.json" in failure["message"]
+
+
+def test_reason_is_crash_looping_when_the_server_keeps_dying(world: World) -> None:
+    world.serve(
+        "crashing",
+        f"oci://{model_image('demo-embed')}",
+        runtime={"env": [{"name": "LD_PRELOAD", "value": ""}, {"name": "PYTHONHOME", "value": "/nowhere"}]},
+    )
+    failure = world.unready("crashing", "CrashLooping")["status"]["lastFailure"]
+    assert failure["exitCode"] not in (0, None)
+
+
+def test_reason_is_image_pull_failed_when_the_image_is_nowhere(world: World) -> None:
+    world.serve("no-image", f"oci://{model_image('demo-embed')}", runtime={"image": "localhost:1/nobody/nothing:1"})
+    service = world.unready("no-image", "ImagePullFailed")
+    assert "localhost:1/nobody/nothing:1" in service["status"]["lastFailure"]["message"]
+
+
+def test_reason_is_insufficient_gpu_when_there_are_too_few(world: World) -> None:
+    world.serve("too-many", f"oci://{model_image('demo-embed')}", accelerator={"count": 8})
+    service = world.unready("too-many", "InsufficientGPU")
+    assert "nvidia.com/gpu" in next(c for c in service["status"]["conditions"] if c["type"] == "Scheduled")["message"]
+
+
+def test_reason_is_accelerator_missing_when_the_device_is_only_simulated(world: World) -> None:
+    world.serve("no-device", f"oci://{model_image('demo-embed')}", accelerator={"count": 1})
+    failure = world.unready("no-device", "AcceleratorMissing")["status"]["lastFailure"]
+    assert failure["exitCode"] == 67
+    world.kubectl("delete", "msvc", "no-device")
+
+
+def test_simulated_profile_serves_on_the_cpu_and_says_so_when_chosen(world: World) -> None:
+    world.serve(
+        "simulated",
+        f"oci://{model_image('demo-chat')}",
+        accelerator={"count": 1},
+        runtime={"profileRef": {"name": "simulated"}},
+    )
+    service = world.ready("simulated")
+    assert "simulated" in str(service["status"]).lower()
+    with world.url("simulated") as url:
+        assert "Paris" in ask.chat(url, "simulated", "What is the capital of France?")
+
+
+def test_neighbours_keep_serving_when_others_fail(world: World) -> None:
+    assert world.ready("from-hub")
