@@ -1,0 +1,31 @@
+"""The two packages share no code; what they agree on is written twice and held equal here."""
+
+import importlib
+
+import pytest
+from modelservice_operator.api.reasons import Reason as OperatorReason
+
+from modelservice_operator.api import contract
+from modelservice_runtime import config
+from modelservice_runtime.errors import ExitCode, Reason
+
+CONSTANTS = sorted(name for name in vars(contract) if name.isupper())
+
+
+@pytest.mark.parametrize("name", CONSTANTS)
+def test_constant_is_equal_on_both_sides(name: str) -> None:
+    assert getattr(config, name) == getattr(contract, name)
+
+
+def test_exit_codes_are_equal_on_both_sides() -> None:
+    assert {code.name: code.value for code in ExitCode} == {code.name: code.value for code in contract.ExitCode}
+
+
+def test_every_runtime_reason_of_a_failed_model_is_one_of_the_api() -> None:
+    own = {Reason.COMPLETED, Reason.BAD_SETTINGS, Reason.SOURCE_UNAVAILABLE}
+    assert {str(reason) for reason in set(Reason) - own} <= {str(reason) for reason in OperatorReason}
+
+
+def test_both_packages_carry_one_version() -> None:
+    versions = {importlib.import_module(name).__version__ for name in ("modelservice_operator", "modelservice_runtime")}
+    assert len(versions) == 1
