@@ -1,0 +1,52 @@
+"""The kinds of children that the operator owns: one registry for watching, rendering, pruning and permissions."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class ChildKind:
+    """One kind of child; `optional` kinds come from CRDs that a cluster may lack."""
+
+    kind: str
+    group: str
+    version: str
+    plural: str
+    optional: bool = False
+
+    @property
+    def api_version(self) -> str:
+        """`apiVersion` as manifests carry it: the core group has no prefix."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str, name: str = "") -> str:
+        """URL path of the collection in that namespace, or of one object in it."""
+        prefix = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        collection = f"{prefix}/namespaces/{namespace}/{self.plural}"
+        return f"{collection}/{name}" if name else collection
+
+
+SERVICE_ACCOUNT: Final = ChildKind("ServiceAccount", "", "v1", "serviceaccounts")
+CONFIG_MAP: Final = ChildKind("ConfigMap", "", "v1", "configmaps")
+DEPLOYMENT: Final = ChildKind("Deployment", "apps", "v1", "deployments")
+SERVICE: Final = ChildKind("Service", "", "v1", "services")
+HORIZONTAL_POD_AUTOSCALER: Final = ChildKind(
+    "HorizontalPodAutoscaler", "autoscaling", "v2", "horizontalpodautoscalers"
+)
+POD_DISRUPTION_BUDGET: Final = ChildKind("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets")
+SERVICE_MONITOR: Final = ChildKind(
+    "ServiceMonitor", "monitoring.coreos.com", "v1", "servicemonitors", optional=True
+)
+
+CHILD_KINDS: Final[tuple[ChildKind, ...]] = (
+    SERVICE_ACCOUNT,
+    CONFIG_MAP,
+    DEPLOYMENT,
+    SERVICE,
+    HORIZONTAL_POD_AUTOSCALER,
+    POD_DISRUPTION_BUDGET,
+    SERVICE_MONITOR,
+)
+"""Every kind of child, in the order in which the children of one ModelService are applied."""
+
+BY_KIND: Final[dict[str, ChildKind]] = {child.kind: child for child in CHILD_KINDS}

@@ -1,0 +1,56 @@
+"""Names, labels and annotations that tie a ModelService to its children.
+
+Every name here is derived from `metadata.name`, which the CRD holds to 45 characters, so that the longest child name and
+every label value fit the 63 characters that Kubernetes allows for both.
+"""
+
+from typing import Final
+
+GROUP: Final = "modelservice.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+FIELD_MANAGER: Final = "modelservice-operator"
+
+LABEL_NAME: Final = f"{GROUP}/name"
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+LABEL_APP: Final = "app.kubernetes.io/name"
+LABEL_INSTANCE: Final = "app.kubernetes.io/instance"
+MANAGED_BY: Final = "modelservice-operator"
+APP: Final = "modelservice"
+
+DESIRED_HASH: Final = f"{GROUP}/desired-hash"
+SETTINGS_HASH: Final = f"{GROUP}/settings-hash"
+
+SERVER_CONTAINER: Final = "server"
+FETCH_CONTAINER: Final = "fetch"
+
+NAME_MAX_LENGTH: Final = 45
+CHILD_NAME_MAX_LENGTH: Final = 63
+
+_CONFIG_SUFFIX: Final = "-runtime"
+
+
+def child_name(kind: str, name: str) -> str:
+    """Name of the child of that kind (`ConfigMap`, `Deployment`, ...) of the ModelService called `name`."""
+    return f"{name}{_CONFIG_SUFFIX}" if kind == "ConfigMap" else name
+
+
+def selector_labels(name: str) -> dict[str, str]:
+    """Labels that select the pods of a ModelService; they never change, because a Deployment's selector cannot."""
+    return {LABEL_NAME: name}
+
+
+def child_labels(name: str) -> dict[str, str]:
+    """Labels of every child, and of the pods, of the ModelService called `name`."""
+    return {LABEL_APP: APP, LABEL_INSTANCE: name, LABEL_MANAGED_BY: MANAGED_BY, LABEL_NAME: name}
+
+
+def selector_string(name: str) -> str:
+    """The pod selector as one string, as `status.selector` and the scale subresource carry it."""
+    return ",".join(f"{key}={value}" for key, value in selector_labels(name).items())
+
+
+def service_url(name: str, namespace: str, port: int = 80) -> str:
+    """The address of the ModelService inside the cluster."""
+    suffix = "" if port == 80 else f":{port}"
+    return f"http://{name}.{namespace}.svc{suffix}"
