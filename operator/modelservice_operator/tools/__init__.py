@@ -1,0 +1,1 @@
+"""Generators of files that are committed, each with a check that fails when the file and its source differ."""
