@@ -1,0 +1,94 @@
+"""The periodic complete list: the only cure for events that a watch stream lost.
+
+One pass lists every kind, takes what is newer, sweeps what is gone and asks for a routine look at every parent that
+it had to correct. In a healthy cluster a pass corrects nothing, so the number of corrections is the detector of
+missed events.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from modelservice_operator.engine.cache import Cache, Record
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A complete list of one kind as of `version`."""
+
+    kind: str
+    records: Sequence[Record]
+    version: int
+
+
+Lister = Callable[[str], Awaitable[Snapshot]]
+
+
+class ResyncMetrics(Protocol):
+    """What a resync reports."""
+
+    def resynced(self, kind: str, corrections: int) -> None:
+        """A pass over one kind ended."""
+
+
+class Resync:
+    """Lists the kinds that `kinds()` names, now and then every `interval` seconds (jittered by a tenth)."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        kinds: Callable[[], Sequence[str]],
+        lister: Lister,
+        on_change: Callable[[Record], None],
+        metrics: ResyncMetrics,
+        interval: float = 600.0,
+    ) -> None:
+        self._cache = cache
+        self._kinds = kinds
+        self._lister = lister
+        self._on_change = on_change
+        self._metrics = metrics
+        self._interval = interval
+        self._asked = asyncio.Event()
+
+    def ask(self) -> None:
+        """Make the next pass start now."""
+        self._asked.set()
+
+    async def run(self, on_pass: Callable[[], None]) -> None:
+        """Make passes for ever.
+
+        `on_pass` is called after each. A kind that cannot be listed is retried at the next pass.
+        """
+        while True:
+            try:
+                async with asyncio.timeout(self._interval * random.uniform(0.9, 1.1)):  # noqa: S311
+                    await self._asked.wait()
+            except TimeoutError:
+                log.debug("Resyncing on schedule")
+            self._asked.clear()
+            for kind in self._kinds():
+                try:
+                    await self.list_kind(kind)
+                except Exception as error:
+                    log.warning("Resync of %s failed: %s: %s", kind, type(error).__name__, error)
+            on_pass()
+
+    async def list_kind(self, kind: str) -> int:
+        """List one kind into the cache; return how many records had to be corrected. Raises what the lister raises."""
+        snapshot = await self._lister(kind)
+        corrected: list[Hashable] = []
+        for record in snapshot.records:
+            if self._cache.upsert(record):
+                corrected.append(record.id)
+                self._on_change(record)
+        for record in self._cache.sweep(kind, (r.id for r in snapshot.records), snapshot.version):
+            corrected.append(record.id)
+            self._on_change(record)
+        self._metrics.resynced(kind, len(corrected))
+        return len(corrected)

@@ -1,0 +1,38 @@
+"""Logs: one JSON object a line on standard error, with UTC timestamps.
+
+What is logged about an object is its key and what happened to it, never its spec: environment values and secrets
+cannot leak.
+"""
+
+import logging
+import sys
+
+from pythonjsonlogger.core import RESERVED_ATTRS
+from pythonjsonlogger.json import JsonFormatter
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_UNWANTED = ("k8s_ref", "k8s_skip", "settings", "taskName")
+"""Extras of kopf that hold whole references, and a name that says nothing."""
+_NOISY = ("aiohttp.access", "asyncio", "kubernetes")
+
+
+def _formatter() -> logging.Formatter:
+    formatter: logging.Formatter = JsonFormatter(
+        "%(levelname)s %(name)s %(message)s",
+        rename_fields={"levelname": "level", "name": "logger"},
+        timestamp="time",
+        reserved_attrs=[*RESERVED_ATTRS, *_UNWANTED],
+    )
+    return formatter
+
+
+def configure_logs(level: str) -> None:
+    """Send everything of `level` and above to standard error; kopf and the libraries only from WARNING on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_formatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
