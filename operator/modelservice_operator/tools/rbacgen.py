@@ -38,12 +38,15 @@ class Rule:
 
 
 def child_rules(kinds: Iterable[ChildKind] = CHILD_KINDS) -> tuple[Rule, ...]:
-    """What the operator does with its children: see them, apply them, prune them; one rule for each API group."""
+    """What the operator does with its children: see them, apply them, prune them; one rule for each API group.
+
+    `get` finds an object of the same name that is not the operator's, which its label-selected watch does not show.
+    """
     plurals: dict[str, list[str]] = {}
     for kind in kinds:
         plurals.setdefault(kind.group, []).append(kind.plural)
     return tuple(
-        Rule("children: seen, applied, pruned", group, tuple(sorted(names)), (*WATCH, *APPLY, "delete"))
+        Rule("children: seen, applied, pruned", group, tuple(sorted(names)), ("get", *WATCH, *APPLY, "delete"))
         for group, names in sorted(plurals.items())
     )
 
@@ -58,15 +61,7 @@ def namespaced_rules(kinds: Iterable[ChildKind] = CHILD_KINDS) -> tuple[Rule, ..
     )
 
 
-CLUSTER_RULES: Final = (
-    Rule("profiles that ModelServices refer to", GROUP, ("runtimeprofiles",), WATCH),
-    Rule(
-        "which optional kinds the cluster serves",
-        "apiextensions.k8s.io",
-        ("customresourcedefinitions",),
-        WATCH,
-    ),
-)
+CLUSTER_RULES: Final = (Rule("profiles that ModelServices refer to", GROUP, ("runtimeprofiles",), WATCH),)
 LEASE_NAME: Final = '{{ include "modelservice.operator" . }}'
 LEASE_RULES: Final = (
     Rule("the lease of the leader; `create` cannot be limited to a name", "coordination.k8s.io", ("leases",), ("create",)),
@@ -74,7 +69,7 @@ LEASE_RULES: Final = (
         "the lease of the leader",
         "coordination.k8s.io",
         ("leases",),
-        ("get", "update", "patch"),
+        ("get", "update"),
         (LEASE_NAME,),
     ),
 )
