@@ -30,13 +30,9 @@ SERVICE_ACCOUNT: Final = ChildKind("ServiceAccount", "", "v1", "serviceaccounts"
 CONFIG_MAP: Final = ChildKind("ConfigMap", "", "v1", "configmaps")
 DEPLOYMENT: Final = ChildKind("Deployment", "apps", "v1", "deployments")
 SERVICE: Final = ChildKind("Service", "", "v1", "services")
-HORIZONTAL_POD_AUTOSCALER: Final = ChildKind(
-    "HorizontalPodAutoscaler", "autoscaling", "v2", "horizontalpodautoscalers"
-)
+HORIZONTAL_POD_AUTOSCALER: Final = ChildKind("HorizontalPodAutoscaler", "autoscaling", "v2", "horizontalpodautoscalers")
 POD_DISRUPTION_BUDGET: Final = ChildKind("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets")
-SERVICE_MONITOR: Final = ChildKind(
-    "ServiceMonitor", "monitoring.coreos.com", "v1", "servicemonitors", optional=True
-)
+SERVICE_MONITOR: Final = ChildKind("ServiceMonitor", "monitoring.coreos.com", "v1", "servicemonitors", optional=True)
 
 CHILD_KINDS: Final[tuple[ChildKind, ...]] = (
     SERVICE_ACCOUNT,

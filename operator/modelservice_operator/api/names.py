@@ -1,7 +1,7 @@
 """Names, labels and annotations that tie a ModelService to its children.
 
-Every name here is derived from `metadata.name`, which the CRD holds to 45 characters, so that the longest child name and
-every label value fit the 63 characters that Kubernetes allows for both.
+Every name here is derived from `metadata.name`, which the CRD holds to 45 characters, so that the longest child name
+and every label value fit the 63 characters that Kubernetes allows for both.
 """
 
 from typing import Final

@@ -1,7 +1,7 @@
 """Condition types and reasons: the words of the API that people and alerts depend on.
 
-A reason is never renamed and never changes its meaning. Each has a description, from which the documentation is made, and
-a hint, which the status shows beside a failure when nothing more specific is known.
+A reason is never renamed and never changes its meaning. Each has a description, from which the documentation is made,
+and a hint, which the status shows beside a failure when nothing more specific is known.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Reason(StrEnum):
     # SpecValid
     INVALID_SPEC = "InvalidSpec"
     PROFILE_NOT_FOUND = "ProfileNotFound"
-    SECRET_NOT_FOUND = "SecretNotFound"
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105
     UNSUPPORTED_SCHEME = "UnsupportedScheme"
     QUOTA_EXCEEDED = "QuotaExceeded"
     NAME_CONFLICT = "NameConflict"

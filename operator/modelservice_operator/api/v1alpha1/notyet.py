@@ -1,0 +1,121 @@
+"""What the schema describes and this version does not do yet.
+
+The whole API is in the schema, so that its shape is settled early; what has no effect yet is refused with a sentence
+that says so, because a field that is silently ignored misleads. To open a feature, delete its line here.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ..markers import Cel
+from ..uri import FORMS, scheme_of
+from .block import Block
+
+
+@dataclass(frozen=True, slots=True)
+class _Absent:
+    """The field must be left out; an empty list counts as left out."""
+
+    path: str
+    way_out: str
+    is_list: bool = False
+
+    def rule(self) -> Cel:
+        """The rule on the spec."""
+        empty = f" || size(self.{self.path}) == 0" if self.is_list else ""
+        return Cel(
+            f"{_missing(self.path)}{empty}",
+            f"does not work in this version; {self.way_out}",
+            self._allows,
+            field=self.path,
+            reason="FieldValueForbidden",
+        )
+
+    def _allows(self, spec: Block) -> bool:
+        value = spec.get(self.path)
+        return value is None or (self.is_list and value == [])
+
+
+@dataclass(frozen=True, slots=True)
+class _Only:
+    """Of the field's values only some work; leaving it out works too."""
+
+    path: str
+    values: tuple[str | bool, ...]
+    way_out: str
+
+    def rule(self) -> Cel:
+        """The rule on the spec."""
+        words = ", ".join(_literal(value).strip("'") for value in self.values)
+        verb = "works" if len(self.values) == 1 else "work"
+        return Cel(
+            f"{_missing(self.path)} || self.{self.path} in [{', '.join(map(_literal, self.values))}]",
+            f"only {words} {verb} in this version; {self.way_out}",
+            lambda spec: spec.get(self.path) is None or spec.get(self.path) in self.values,
+            field=self.path,
+            reason="FieldValueForbidden",
+        )
+
+
+def _missing(path: str) -> str:
+    words = path.split(".")
+    return " || ".join(f"!has(self.{'.'.join(words[: depth + 1])})" for depth in range(len(words)))
+
+
+def _literal(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"'{value}'"
+
+
+_LIMITS: Final[tuple[_Absent | _Only, ...]] = (
+    _Only(
+        "model.task",
+        ("auto", "text-generation", "chat", "text-classification", "feature-extraction"),
+        "set one of them or remove spec.model.task",
+    ),
+    _Only("model.trustRemoteCode", (False,), "remove it, and use a model that needs no code of its own"),
+    _Absent("model.adapters", "remove it, and merge the adapter into the model", is_list=True),
+    _Only("runtime.engine.quantization", ("none",), "set it to none or remove it"),
+    _Only("runtime.engine.compile", (False,), "set it to false or remove it"),
+    _Absent("scheduling.resourceClaims", "remove it and use spec.accelerator", is_list=True),
+    _Only("autoscaling.backend", ("HPA", "External"), "use HPA, or External with a scaler of yours"),
+    _Absent("autoscaling.schedules", "remove it", is_list=True),
+    _Absent("autoscaling.idle", "remove it and set minReplicas to 1 or more"),
+    _Only("cache.strategy", ("None",), "remove spec.cache or set strategy: None"),
+    _Absent("loader.parallelism", "remove it"),
+    _Only("rollout.strategy", ("Auto", "RollingUpdate", "Recreate"), "use one of them or remove it"),
+    _Only("rollout.autoRollback", (False,), "remove it, and go back with `kubectl apply` of the earlier manifest"),
+    _Absent("rollout.canary", "remove it"),
+    _Absent("rollout.verification", "remove it"),
+    _Absent("network.ingress", "remove it, and point an Ingress of yours at the Service"),
+    _Absent("network.httpRoute", "remove it, and point an HTTPRoute of yours at the Service"),
+    _Absent("network.networkPolicy", "remove it, and write a NetworkPolicy for the label modelservice.dev/name"),
+    _Absent("security.apiKeySecretRef", "remove it, and protect the Service with a gateway"),
+    _Absent("observability.prometheusRule", "remove it"),
+    _Absent("observability.dashboard", "remove it"),
+    _Absent("observability.tracing", "remove it"),
+    _Absent("podTemplate", "remove it, and use spec.runtime, spec.resources and spec.scheduling"),
+    _Only("suspend", (False,), "remove it, and set replicas: 0 to stop serving"),
+    _Only("deletionPolicy", ("Delete",), "set it to Delete or remove it"),
+)
+
+_METRICS: Final = ("CPU", "Memory")
+_SCHEMES: Final = ("hf", "https", "pvc", "oci")
+
+NOT_YET: Final[tuple[Cel, ...]] = (
+    Cel(
+        f"self.model.uri.matches('^({'|'.join(_SCHEMES)})://')",
+        f"s3://, gs:// and az:// do not work in this version; use {FORMS}",
+        lambda spec: scheme_of(spec.model.uri) in _SCHEMES,
+        field="model.uri",
+        reason="FieldValueForbidden",
+    ),
+    Cel(
+        f"{_missing('autoscaling.metrics')} || self.autoscaling.metrics.all(m, m.type in {list(_METRICS)})",
+        "only the types CPU and Memory work in this version; use them, or backend: External with a scaler of yours",
+        lambda spec: all(metric.type in _METRICS for metric in spec.get("autoscaling.metrics") or ()),
+        field="autoscaling.metrics",
+        reason="FieldValueForbidden",
+    ),
+    *(limit.rule() for limit in _LIMITS),
+)
+"""The rules, each on the spec of a ModelService."""

@@ -1,0 +1,174 @@
+"""How many replicas run, and how a new revision replaces the old one."""
+
+import re
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
+
+from ..markers import Atomic, Cel
+from .block import Block
+from .fields import IntOrPercent, OpenObject, Text
+
+_AMOUNT: Final = "^([1-9][0-9]{0,3}%|[0-9]+([.][0-9]+)?(m|k|[KMGT]i?)?)$"
+_ZERO: Final = (0, "0%")
+
+MetricTarget = Annotated[str, Field(min_length=1, max_length=32)]
+
+
+class Metric(Block):
+    """What the autoscaler measures."""
+
+    RULES = (
+        Cel(
+            f"!(self.type in ['CPU', 'Memory']) || self.target.matches(r'{_AMOUNT}')",
+            "must be a percentage of the request, such as 80%, or an amount for each pod, such as 500m or 8Gi",
+            lambda metric: metric.type not in ("CPU", "Memory") or re.fullmatch(_AMOUNT, metric.target) is not None,
+            field="target",
+        ),
+    )
+
+    type: Literal["CPU", "Memory", "Concurrency", "QueueDepth", "Custom"]
+    """CPU and Memory of the pods, Concurrency (running requests), QueueDepth (waiting requests) or Custom."""
+    target: MetricTarget
+    """Value that the autoscaler aims at: for CPU and Memory a percentage of the request (80%) or an amount for each pod
+    (500m, 8Gi); otherwise a number for each pod."""
+    query: Text = ""
+    """Query of a Custom metric."""
+
+
+class Schedule(Block):
+    """A time of the week with its own bounds."""
+
+    start: Annotated[str, Field(min_length=1, max_length=64)]
+    """Cron expression of its start."""
+    end: Annotated[str, Field(min_length=1, max_length=64)]
+    """Cron expression of its end."""
+    timezone: Annotated[str, Field(max_length=64)] = ""
+    """Time zone of both, such as Europe/Berlin; empty means UTC."""
+    replicas: Annotated[int, Field(ge=0, le=1000)]
+    """Fewest replicas meanwhile."""
+
+
+class Idle(Block):
+    """Scaling to zero when no requests come."""
+
+    scale_to_zero_after_seconds: Annotated[int, Field(ge=1, le=604800)]
+    """How long no request must have come, in seconds."""
+
+
+class Autoscaling(Block):
+    """An autoscaler owns the number of replicas."""
+
+    RULES = (
+        Cel(
+            "(has(self.backend) && self.backend == 'External') || has(self.maxReplicas)",
+            "is needed; set the most replicas that the autoscaler may start",
+            lambda block: block.backend == "External" or block.has("maxReplicas"),
+            field="maxReplicas",
+            reason="FieldValueRequired",
+        ),
+        Cel(
+            "!has(self.minReplicas) || !has(self.maxReplicas) || self.minReplicas <= self.maxReplicas",
+            "must not be above maxReplicas; lower it or raise spec.autoscaling.maxReplicas",
+            lambda block: (
+                not block.has("minReplicas") or not block.has("maxReplicas") or block.min_replicas <= block.max_replicas
+            ),
+            field="minReplicas",
+        ),
+        Cel(
+            "!has(self.minReplicas) || self.minReplicas > 0 || has(self.idle)"
+            " || (has(self.backend) && self.backend == 'KEDA')",
+            "0 needs spec.autoscaling.idle or backend: KEDA; set it to 1 or more",
+            lambda block: block.min_replicas > 0 or block.has("idle") or block.backend == "KEDA",
+            field="minReplicas",
+        ),
+        Cel(
+            "!has(self.backend) || self.backend != 'External' || !(has(self.minReplicas) || has(self.maxReplicas)"
+            " || has(self.metrics) || has(self.behavior))",
+            "External leaves bounds, metrics and behavior to the scaler that writes the scale subresource; remove "
+            "minReplicas, maxReplicas, metrics and behavior, or use backend: HPA",
+            lambda block: (
+                block.backend != "External"
+                or not any(block.has(field) for field in ("minReplicas", "maxReplicas", "metrics", "behavior"))
+            ),
+            field="backend",
+        ),
+    )
+
+    min_replicas: Annotated[int, Field(ge=0, le=1000)] = 1
+    """Fewest replicas."""
+    max_replicas: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Most replicas; needed unless backend is External."""
+    backend: Literal["HPA", "KEDA", "External"] = "HPA"
+    """Who scales: HPA makes a HorizontalPodAutoscaler; External leaves spec.replicas to a scaler of yours that uses the
+    scale subresource."""
+    metrics: Annotated[list[Metric], Field(max_length=8), Atomic()] = Field(default_factory=list)
+    """What is measured; empty means CPU at 80%."""
+    behavior: OpenObject = Field(default_factory=dict)
+    """Speed of scaling up and down, as in a HorizontalPodAutoscaler."""
+    schedules: Annotated[list[Schedule], Field(max_length=16), Atomic()] = Field(default_factory=list)
+    """Times with other bounds."""
+    idle: Idle | None = None
+    """Scaling to zero when no requests come."""
+
+
+class Canary(Block):
+    """A share of the requests goes to the new revision first."""
+
+    weight: Annotated[int, Field(ge=0, le=100)]
+    """Share of the requests in percent."""
+
+
+class Verification(Block):
+    """A request that a new revision must answer before it serves."""
+
+    path: Annotated[str, Field(min_length=1, max_length=1024)]
+    """Path of the request, such as /v1/completions."""
+    body: Annotated[str, Field(max_length=16384)] = ""
+    """Body of the request."""
+    expect: Text = ""
+    """Text that the answer must contain."""
+    timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+    """How long the answer may take, in seconds."""
+
+
+class Rollout(Block):
+    """How a new revision replaces the old one."""
+
+    RULES = (
+        Cel(
+            "!has(self.maxSurge) || !has(self.maxUnavailable)"
+            " || !(self.maxSurge in [dyn(0), dyn('0%')] && self.maxUnavailable in [dyn(0), dyn('0%')])",
+            "cannot be zero together with maxUnavailable; set one of them to 1 or more",
+            lambda block: not (block.max_surge in _ZERO and block.max_unavailable in _ZERO),
+            field="maxSurge",
+        ),
+        Cel(
+            "!has(self.strategy) || self.strategy != 'Recreate' || !(has(self.maxSurge) || has(self.maxUnavailable))",
+            "Recreate stops the old revision first; remove maxSurge and maxUnavailable, or use Auto or RollingUpdate",
+            lambda block: block.strategy != "Recreate" or not (block.has("maxSurge") or block.has("maxUnavailable")),
+            field="strategy",
+        ),
+        Cel(
+            "!has(self.canary) || (has(self.strategy) && self.strategy == 'Canary')",
+            "needs strategy: Canary; set spec.rollout.strategy or remove spec.rollout.canary",
+            lambda block: not block.has("canary") or block.strategy == "Canary",
+            field="canary",
+        ),
+    )
+
+    strategy: Literal["Auto", "RollingUpdate", "Recreate", "Canary"] = "Auto"
+    """RollingUpdate keeps serving, Recreate stops the old revision first; Auto keeps serving where the accelerators
+    suffice for both revisions."""
+    max_surge: IntOrPercent | None = None
+    """How many replicas, or what percentage, may run above the wanted number meanwhile."""
+    max_unavailable: IntOrPercent | None = None
+    """How many replicas, or what percentage, may be missing meanwhile."""
+    progress_deadline_seconds: Annotated[int, Field(ge=1, le=86400)] = 1800
+    """How long a new revision may take before Progressing turns False, in seconds."""
+    auto_rollback: bool = False
+    """Whether a revision that fails is taken back."""
+    canary: Canary | None = None
+    """A share of the requests goes to the new revision first."""
+    verification: Verification | None = None
+    """A request that a new revision must answer before it serves."""

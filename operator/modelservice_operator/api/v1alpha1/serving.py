@@ -1,0 +1,162 @@
+"""How the service is reached, kept available, secured, observed and ended."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ..markers import Atomic, Cel, ListMap, ListSet
+from .block import Block
+from .fields import (
+    AnnotationMap,
+    Duration,
+    HostName,
+    IntOrPercent,
+    LabelMap,
+    NameRef,
+    ObjectName,
+    OpenObject,
+    OptionalName,
+    Text,
+)
+
+
+class Cache(Block):
+    """A cache of model files that outlives pods."""
+
+    strategy: Literal["None", "Node", "Shared"] = "None"
+    """None fetches for every pod, Node keeps files on each node, Shared on a volume."""
+
+
+class Termination(Block):
+    """How a pod ends."""
+
+    drain_seconds: Annotated[int, Field(ge=0, le=3600)] = 45
+    """How long running requests may go on after a pod was told to end, in seconds."""
+
+
+class ServiceOptions(Block):
+    """The Service in front of the pods."""
+
+    type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
+    """Type of the Service."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 80
+    """Port of the Service."""
+    annotations: AnnotationMap = Field(default_factory=dict)
+    """Annotations of the Service, for example for a load balancer."""
+
+
+class Ingress(Block):
+    """An Ingress in front of the Service."""
+
+    RULES = (
+        Cel(
+            "!has(self.tlsSecretName) || self.tlsSecretName == '' || (has(self.host) && self.host != '')",
+            "needs spec.network.ingress.host; set the host that the certificate is for",
+            lambda block: block.tls_secret_name == "" or block.host != "",
+            field="tlsSecretName",
+        ),
+    )
+
+    class_name: OptionalName = ""
+    """IngressClass; empty means the cluster's default."""
+    host: HostName = ""
+    """Host name; empty means every host."""
+    tls_secret_name: OptionalName = ""
+    """Secret with the certificate of the host."""
+
+
+class ParentRef(Block):
+    """A gateway that an HTTPRoute attaches to."""
+
+    name: ObjectName
+    """Name of the Gateway."""
+    namespace: OptionalName = ""
+    """Namespace of the Gateway; empty means the same one."""
+    section_name: OptionalName = ""
+    """Listener of the Gateway; empty means every one."""
+
+
+class HttpRoute(Block):
+    """An HTTPRoute of the Gateway API in front of the Service."""
+
+    RULES = (
+        Cel(
+            "has(self.parentRefs) && size(self.parentRefs) > 0",
+            "needs at least one gateway; name it, for example parentRefs: [{name: public}]",
+            lambda block: len(block.parent_refs) > 0,
+            field="parentRefs",
+            reason="FieldValueRequired",
+        ),
+    )
+
+    parent_refs: Annotated[list[ParentRef], Field(max_length=8), Atomic()] = Field(default_factory=list)
+    """Gateways that the route attaches to."""
+    hostnames: Annotated[list[HostName], Field(max_length=16), ListSet()] = Field(default_factory=list)
+    """Host names of the route; empty means those of the gateway."""
+
+
+class NetworkPolicy(Block):
+    """A NetworkPolicy that lets in only what it names."""
+
+    from_: Annotated[list[OpenObject], Field(max_length=32), Atomic()] = Field(default_factory=list, alias="from")
+    """Peers that may send requests, as in a NetworkPolicy."""
+
+
+class Network(Block):
+    """How the service is reached."""
+
+    service: ServiceOptions = ServiceOptions()
+    """The Service in front of the pods."""
+    ingress: Ingress | None = None
+    """An Ingress in front of the Service."""
+    http_route: HttpRoute | None = None
+    """An HTTPRoute of the Gateway API in front of the Service."""
+    network_policy: NetworkPolicy | None = None
+    """A NetworkPolicy that lets in only what it names."""
+
+
+class Security(Block):
+    """Identity and credentials of the pods."""
+
+    service_account_name: OptionalName = ""
+    """ServiceAccount of the pods; empty makes one of the ModelService's name, without any permission."""
+    api_key_secret_ref: NameRef | None = None
+    """Secret with the keys that requests must carry."""
+    image_pull_secrets: Annotated[list[NameRef], Field(max_length=8), ListMap("name")] = Field(default_factory=list)
+    """Secrets with which images, and models of oci://, are pulled."""
+
+
+class Availability(Block):
+    """A PodDisruptionBudget for the replicas."""
+
+    min_available: IntOrPercent
+    """How many replicas, or what percentage, a node's maintenance must leave running."""
+
+
+class ServiceMonitor(Block):
+    """A ServiceMonitor of the Prometheus operator."""
+
+    labels: LabelMap = Field(default_factory=dict)
+    """Labels by which a Prometheus selects the ServiceMonitor, such as release: prometheus."""
+    interval: Duration = "30s"
+    """How often metrics are read."""
+
+
+class Tracing(Block):
+    """Traces of requests."""
+
+    endpoint: Text = ""
+    """OTLP endpoint that receives the traces."""
+
+
+class Observability(Block):
+    """How the service is observed."""
+
+    service_monitor: ServiceMonitor | None = None
+    """A ServiceMonitor of the Prometheus operator."""
+    prometheus_rule: OpenObject | None = None
+    """Alerts of the Prometheus operator."""
+    dashboard: OpenObject | None = None
+    """A dashboard for Grafana."""
+    tracing: Tracing | None = None
+    """Traces of requests."""
