@@ -14,7 +14,7 @@ SERVED = ("--api-versions", "modelservice.dev/v1alpha1/RuntimeProfile")
 Object = dict[str, Any]
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """Helm refused the values; the message is Helm's."""
 
 
@@ -29,7 +29,7 @@ class Chart:
         """What Helm prints.
 
         Raises:
-            Refused: Helm failed.
+            RefusedError: Helm failed.
         """
         command = [str(self.helm), *arguments]
         text = None
@@ -38,7 +38,7 @@ class Chart:
             text = yaml.safe_dump(values)
         done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
         if done.returncode:
-            raise Refused(done.stderr)
+            raise RefusedError(done.stderr)
         return done.stdout
 
     def render(

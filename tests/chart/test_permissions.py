@@ -47,7 +47,9 @@ def test_nothing_is_granted_by_wildcard(granted: set[Grant]) -> None:
 def test_nothing_lets_the_operator_read_secrets_or_run_commands_or_grow(granted: set[Grant]) -> None:
     resources = {resource for _, _, resource, _ in granted}
     assert not resources & {"secrets", "pods/exec", "pods/attach", "serviceaccounts/token", "nodes", "namespaces"}
-    assert {group for _, group, _, _ in granted}.isdisjoint({"rbac.authorization.k8s.io", "admissionregistration.k8s.io"})
+    assert {group for _, group, _, _ in granted}.isdisjoint(
+        {"rbac.authorization.k8s.io", "admissionregistration.k8s.io"}
+    )
     assert {verb for *_, verb in granted}.isdisjoint({"escalate", "bind", "impersonate", "deletecollection"})
 
 

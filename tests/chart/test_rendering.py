@@ -83,7 +83,9 @@ def test_resources_are_limited_in_memory_and_not_in_cpu(defaults: list[Object]) 
 
 def test_the_environment_is_what_the_operator_reads(chart: Chart) -> None:
     values = environment(chart.render({"watchNamespaces": ["team-a", "team-b"]}))
-    ours = {name.removeprefix(ENV_PREFIX).lower(): value for name, value in values.items() if name.startswith(ENV_PREFIX)}
+    ours = {
+        name.removeprefix(ENV_PREFIX).lower(): value for name, value in values.items() if name.startswith(ENV_PREFIX)
+    }
     assert ours.keys() <= Settings.model_fields.keys()
     settings = Settings(**ours)
     assert settings.watch_namespaces == ("team-a", "team-b")
@@ -193,7 +195,11 @@ def test_a_service_monitor_is_made_on_demand_and_needs_the_service(chart: Chart,
         ({"tolerations": [{"operator": "Exists"}]}, ("tolerations",), [{"operator": "Exists"}]),
         ({"affinity": {"podAntiAffinity": {}}}, ("affinity",), {"podAntiAffinity": {}}),
         ({"terminationGracePeriodSeconds": 60}, ("terminationGracePeriodSeconds",), 60),
-        ({"topologySpreadConstraints": [{"topologyKey": "rack"}]}, ("topologySpreadConstraints",), [{"topologyKey": "rack"}]),
+        (
+            {"topologySpreadConstraints": [{"topologyKey": "rack"}]},
+            ("topologySpreadConstraints",),
+            [{"topologyKey": "rack"}],
+        ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.chart.rendering import Chart, Refused
+from tests.chart.rendering import Chart, RefusedError
 from tests.chart.tools import ROOT
 
 pytestmark = pytest.mark.timeout(900)  # seconds; the first run may have to build Helm
@@ -15,7 +15,10 @@ WRONG = [
     ({"replica": 3}, "additional properties 'replica' not allowed"),
     ({"image": {"repo": "x"}}, "/image': additional properties 'repo' not allowed"),
     ({"image": {"repository": ""}}, "/image/repository'"),
-    ({"image": {"pullPolicy": "Sometimes"}}, "/image/pullPolicy': value must be one of 'Always', 'IfNotPresent', 'Never'"),
+    (
+        {"image": {"pullPolicy": "Sometimes"}},
+        "/image/pullPolicy': value must be one of 'Always', 'IfNotPresent', 'Never'",
+    ),
     ({"image": {"digest": "sha256:1"}}, "/image/digest'"),
     ({"replicas": 0}, "/replicas': minimum: got 0, want 1"),
     ({"replicas": "two"}, "/replicas': got string, want integer"),
@@ -34,13 +37,13 @@ WRONG = [
 
 @pytest.mark.parametrize(("values", "complaint"), WRONG, ids=[json.dumps(values) for values, _ in WRONG])
 def test_a_wrong_value_is_refused_with_its_name(chart: Chart, values: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(RefusedError) as refusal:
         chart.render(values)
     assert complaint in str(refusal.value)
 
 
 def test_a_service_monitor_without_the_service_is_refused_with_the_way_out(chart: Chart) -> None:
-    with pytest.raises(Refused, match="needs metrics.service.enabled"):
+    with pytest.raises(RefusedError, match="needs metrics.service.enabled"):
         chart.render({"metrics": {"service": {"enabled": False}, "serviceMonitor": {"enabled": True}}})
 
 
@@ -55,7 +58,9 @@ def test_every_key_is_described_and_every_group_is_closed() -> None:
     nodes = dict(walk(schema))
     assert [path for path, node in nodes.items() if not node.get("description")] == []
     assert schema["additionalProperties"] is False
-    assert [path for path, node in nodes.items() if node.get("properties") and node["additionalProperties"] is not False] == []
+    assert [
+        path for path, node in nodes.items() if node.get("properties") and node["additionalProperties"] is not False
+    ] == []
 
 
 def test_a_parent_chart_may_share_its_values(chart: Chart) -> None:

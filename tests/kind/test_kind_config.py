@@ -1,7 +1,7 @@
 """kind-config.yaml, judged by kind's own strict parser; no container engine is needed.
 
-kind decodes the file, asks its provider for information, validates the meaning, and only then wants an image. A stub provider on
-PATH answers the question and fails at the image with a marker: a file is good when kind gets that far.
+kind decodes the file, asks its provider for information, validates the meaning, and only then wants an image. A stub
+provider on PATH answers the question and fails at the image with a marker: a file is good when kind gets that far.
 """
 
 import copy

@@ -1,170 +1,35 @@
-"""Documentation that is made from its source: the chart's values (schema and table) and the table of reasons.
+"""Documents that are made from their source: the schema of the chart's values, and tables in the README files.
 
-The chart's `values.schema.json` and the table in its README come from the comments in `values.yaml`, whose grammar is small, so
-that it stays a file for people:
+Each table stands between two markers in a README that is otherwise written by hand: values (from the comments in
+values.yaml), settings, metrics, conditions and reasons (from the code that defines them).
 
-- `# -- text` above a key makes it one row of the table and describes it; the key's value may be a whole map or list.
-- `# @schema {...}` after it is JSON merged into what the default value says about the type.
-- `# text` above a key without `# --` describes a group, whose keys follow. Groups accept no unknown keys.
-
-Profiles are checked by Helm with the schema of the RuntimeProfile itself, taken from the generated definition, so that a typing
-error is told before anything reaches the cluster. The reasons in operator/README.md come from `api/reasons.py`.
-
-`python -m modelservice_operator.tools.docsgen` writes the files, `--check` exits 1 and prints a diff when one is out of date.
+`python -m modelservice_operator.tools.docsgen` writes the files, `--check` exits 1 and prints a diff when one is out
+of date.
 """
 
 import json
-import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
 from modelservice_operator.api.names import GROUP
-from modelservice_operator.api.reasons import DETAILS
+from modelservice_operator.api.reasons import DETAILS, READY_ORDER
+from modelservice_operator.observability.metrics import PREFIX, Metrics
+from modelservice_operator.settings import ENV_PREFIX, Settings
+from modelservice_operator.tools.chart_values import Entry, profile_schema, read_entries, render_schema
 from modelservice_operator.tools.drift import publish, repository_root
 
 SOURCE: Final = "modelservice_operator.tools.docsgen"
 CHART: Final = Path("charts/modelservice")
-PROFILE_CRD: Final = Path("crds") / f"{GROUP}_runtimeprofiles.yaml"
-PROFILES: Final = "profiles"
 README: Final = Path("operator/README.md")
-KEY: Final = re.compile(r"^(?P<indent> *)(?P<name>[A-Za-z][A-Za-z0-9]*):")
-TYPES: Final = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
+PROFILE_CRD: Final = Path("crds") / f"{GROUP}_runtimeprofiles.yaml"
 
 
-class ValuesError(ValueError):
-    """values.yaml does not follow the grammar of this module."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One described key: a row of the table, or a group of them."""
-
-    path: tuple[str, ...]
-    description: str
-    default: Any
-    is_group: bool
-    constraints: Mapping[str, Any] = field(default_factory=dict)
-
-
-def read_entries(text: str) -> list[Entry]:
-    """The described keys in the order of the file.
-
-    Raises:
-        ValuesError: a key has no description, so that a reader of the table would miss it.
-    """
-    values = yaml.safe_load(text)
-    entries: list[Entry] = []
-    row: tuple[str, ...] | None = None
-    for path, comments in walk_keys(text):
-        if row is not None and path[: len(row)] == row:
-            continue
-        entry = describe(path, comments, values)
-        entries.append(entry)
-        row = None if entry.is_group else path
-    return entries
-
-
-def walk_keys(text: str) -> Iterator[tuple[tuple[str, ...], list[str]]]:
-    """Each key's path with the comment lines directly above it."""
-    stack: list[tuple[int, str]] = []
-    comments: list[str] = []
-    for line in text.splitlines():
-        stripped = line.strip()
-        if stripped.startswith("#"):
-            comments.append(stripped.lstrip("#").strip())
-            continue
-        match = KEY.match(line)
-        if match:
-            indent = len(match["indent"])
-            stack = [level for level in stack if level[0] < indent]
-            stack.append((indent, match["name"]))
-            yield tuple(name for _, name in stack), comments
-        comments = []
-
-
-def describe(path: tuple[str, ...], comments: Sequence[str], values: Any) -> Entry:
-    """The entry that the comments above a key make of it."""
-    default = values
-    for name in path:
-        default = default[name]
-    constraints: dict[str, Any] = {}
-    words: list[str] = []
-    for comment in comments:
-        if comment.startswith("@schema"):
-            constraints |= json.loads(comment.removeprefix("@schema"))
-        else:
-            words.append(comment)
-    is_group = not any(word.startswith("--") for word in words)
-    description = " ".join(word.removeprefix("--").strip() for word in words)
-    if not description:
-        raise ValuesError(f"values.yaml: {'.'.join(path)} has no comment: describe it with `# -- text`")
-    return Entry(path, description, default, is_group, constraints)
-
-
-def closed(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A definition's schema as Helm can use it: without Kubernetes' extensions, and refusing unknown keys."""
-    kept = {key: value for key, value in schema.items() if not key.startswith("x-kubernetes-")}
-    if "properties" in kept:
-        kept["properties"] = {name: closed(each) for name, each in kept["properties"].items()}
-        kept.setdefault("additionalProperties", schema.get("x-kubernetes-preserve-unknown-fields", False))
-    elif isinstance(kept.get("additionalProperties"), Mapping):
-        kept["additionalProperties"] = closed(kept["additionalProperties"])
-    if "items" in kept:
-        kept["items"] = closed(kept["items"])
-    return kept
-
-
-def profile_schema(crd: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema of one profile in the values: the `spec` of a RuntimeProfile."""
-    version = crd["spec"]["versions"][0]
-    spec: Mapping[str, Any] = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    return closed(spec)
-
-
-def render_schema(entries: Sequence[Entry], profile: Mapping[str, Any]) -> str:
-    """values.schema.json."""
-    shared = {"description": "Values that a parent chart shares with its parts; unused here.", "type": "object"}
-    root: dict[str, Any] = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Values of the chart modelservice",
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {"global": shared},
-    }
-    for entry in entries:
-        parent = root
-        for name in entry.path[:-1]:
-            parent = parent["properties"][name]
-        node: dict[str, Any] = {"description": entry.description, "type": TYPES[type(entry.default)]}
-        if entry.is_group:
-            node |= {"additionalProperties": False, "properties": {}}
-        elif entry.path == (PROFILES,):
-            node["additionalProperties"] = dict(profile)
-        parent["properties"][entry.path[-1]] = node | dict(entry.constraints)
-    return json.dumps(root, indent=2) + "\n"
-
-
-def render_table(entries: Sequence[Entry]) -> str:
-    """The rows of the README's table of values."""
-    rows = ["| value | default | meaning |", "| --- | --- | --- |"]
-    for entry in entries:
-        if not entry.is_group:
-            default = json.dumps(entry.default)
-            shown = f"`{cell(default)}`" if len(default) <= 60 else "see values.yaml"
-            rows.append(f"| `{'.'.join(entry.path)}` | {shown} | {cell(entry.description)} |")
-    return "\n".join(rows) + "\n"
-
-
-def render_reasons() -> str:
-    """The rows of the operator's table of reasons, in the order of the code."""
-    rows = ["| reason | meaning | what to do |", "| --- | --- | --- |"]
-    rows += [f"| `{reason}` | {cell(detail.description)} | {cell(detail.hint)} |" for reason, detail in DETAILS.items()]
-    return "\n".join(rows) + "\n"
+class MarkerError(ValueError):
+    """A README lacks the markers around a generated table."""
 
 
 def cell(text: str) -> str:
@@ -172,29 +37,91 @@ def cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def replace_table(readme: str, name: str, table: str) -> str:
-    """The README with the table between the markers `name: begin` and `name: end`.
+def code(text: str) -> str:
+    """The text as code in one cell, empty when there is none."""
+    return f"`{cell(text)}`" if text else ""
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def render_values(entries: Sequence[Entry]) -> str:
+    """The chart's values; groups have no row of their own."""
+    rows = []
+    for entry in entries:
+        if not entry.is_group:
+            default = json.dumps(entry.default)
+            shown = code(default) if len(default) <= 60 else "see values.yaml"
+            rows.append((code(".".join(entry.path)), shown, cell(entry.description)))
+    return table(("value", "default", "meaning"), rows)
+
+
+def render_settings() -> str:
+    """The operator's settings."""
+    rows = []
+    for name, each in Settings.model_fields.items():
+        default = "" if each.default_factory or each.default in (None, ()) else str(each.default)
+        flag, variable = "--" + name.replace("_", "-"), ENV_PREFIX + name.upper()
+        rows.append((code(flag), code(variable), code(default), cell(each.description or "")))
+    return table(("flag", "variable", "default", "meaning"), rows)
+
+
+def render_metrics() -> str:
+    """The operator's own metrics, as Prometheus names them."""
+    rows = []
+    for family in Metrics().registry.collect():
+        if family.name.startswith(PREFIX):
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            rows.append((code(name), family.type, cell(family.documentation)))
+    return table(("metric", "type", "meaning"), rows)
+
+
+def render_conditions() -> str:
+    """The conditions in the order in which `Ready` asks them."""
+    return table(("order", "condition"), [(str(at), code(each)) for at, each in enumerate(READY_ORDER, 1)])
+
+
+def render_reasons() -> str:
+    """The reasons in the order of the code."""
+    rows = [(code(reason), cell(each.description), cell(each.hint)) for reason, each in DETAILS.items()]
+    return table(("reason", "meaning", "what to do"), rows)
+
+
+def replace_table(readme: str, name: str, content: str) -> str:
+    """The README with `content` between the markers `name: begin` and `name: end`.
 
     Raises:
-        ValuesError: a marker is missing.
+        MarkerError: a marker is missing.
     """
     opening, closing = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     before, begin, rest = readme.partition(opening)
     _, end, after = rest.partition(closing)
     if not (begin and end):
-        raise ValuesError(f"README.md needs the markers {opening} and {closing} around the generated table")
-    return f"{before}{begin}\n{table}{end}{after}"
+        raise MarkerError(f"the README needs the markers {opening} and {closing} around the generated table")
+    return f"{before}{begin}\n{content}{end}{after}"
 
 
 def render_documents(root: Path) -> dict[Path, str]:
     """Path and content of each generated document."""
     entries = read_entries((root / CHART / "values.yaml").read_text(encoding="utf-8"))
     profile = profile_schema(yaml.safe_load((root / PROFILE_CRD).read_text(encoding="utf-8")))
-    chart, operator = root / CHART / "README.md", root / README
+    chart = (root / CHART / "README.md").read_text(encoding="utf-8")
+    operator = (root / README).read_text(encoding="utf-8")
+    tables = {
+        "settings": render_settings(),
+        "metrics": render_metrics(),
+        "conditions": render_conditions(),
+        "reasons": render_reasons(),
+    }
+    for name, content in tables.items():
+        operator = replace_table(operator, name, content)
     return {
         root / CHART / "values.schema.json": render_schema(entries, profile),
-        chart: replace_table(chart.read_text(encoding="utf-8"), "values", render_table(entries)),
-        operator: replace_table(operator.read_text(encoding="utf-8"), "reasons", render_reasons()),
+        root / CHART / "README.md": replace_table(chart, "values", render_values(entries)),
+        root / README: operator,
     }
 
 

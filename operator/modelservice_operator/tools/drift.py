@@ -1,7 +1,7 @@
 """Writing generated files, or telling how the committed ones differ from their source.
 
-Generated files are committed so that a reader sees what a change of the source does to them; the price is that they can be
-stale, which the check takes away.
+Generated files are committed so that a reader sees what a change of the source does to them; the price is that they
+can be stale, which the check takes away.
 """
 
 import difflib

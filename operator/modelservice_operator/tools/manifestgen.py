@@ -1,11 +1,11 @@
 """The chart as plain manifests, for people who do not use Helm.
 
-`manifests/install.yaml` is what `helm template` makes of the chart's defaults, with the namespace in front, which enforces the
-restricted pod security standard. Profiles stand in `manifests/profiles.yaml`: kubectl resolves every kind of a file before it
-applies the first object, so a file cannot carry a definition and an object of it.
+`manifests/install.yaml` is what `helm template` makes of the chart's defaults, with the namespace in front, which
+enforces the restricted pod security standard. Profiles stand in `manifests/profiles.yaml`: kubectl resolves every
+kind of a file before it applies the first object, so a file cannot carry a definition and an object of it.
 
-`python -m modelservice_operator.tools.manifestgen` writes both, `--check` exits 1 and prints a diff when one is out of date.
-The Helm binary is named by `--helm`, else by the environment variable HELM, else it is the one on PATH.
+`python -m modelservice_operator.tools.manifestgen` writes both, `--check` exits 1 and prints a diff when one is out
+of date. The Helm binary is named by `--helm`, else by the environment variable HELM, else it is the one on PATH.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def render_chart(helm: str, chart: Path, *arguments: str) -> str:
         HelmError: with Helm's own message.
     """
     command = [helm, "template", RELEASE, str(chart), "--namespace", NAMESPACE, "--api-versions", SERVED, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
     if done.returncode:
         raise HelmError(f"{' '.join(command)} failed: {done.stderr.strip()}")
     return done.stdout
@@ -93,7 +93,7 @@ def render_manifests(helm: str, root: Path) -> dict[Path, str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the manifests, or check them; the exit status says whether they were up to date."""
     parser = argparse.ArgumentParser(prog=f"python -m {SOURCE}", description="Render manifests/ from the chart.")
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 with a diff when a file is out of date")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 with a diff on drift")
     parser.add_argument("--helm", help="the Helm binary; default $HELM, else helm on PATH")
     options = parser.parse_args(arguments)
     try:

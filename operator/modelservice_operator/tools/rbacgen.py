@@ -1,11 +1,12 @@
 """The operator's permissions, from one verb table to the chart's `templates/rbac.yaml`.
 
-Permissions live in code, beside what needs them: the children come from the registry of child kinds, so that a new child kind
-is allowed (and only as much as the others) without a second list to keep. The result is a Helm template because the same rules
-are bound either in the whole cluster or in chosen namespaces. No rule has a wildcard, none reads a Secret, and none lets the
-operator grant more than it has.
+Permissions live in code, beside what needs them: the children come from the registry of child kinds, so that a new
+child kind is allowed (and only as much as the others) without a second list to keep. The result is a Helm template
+because the same rules are bound either in the whole cluster or in chosen namespaces. No rule has a wildcard, none
+reads a Secret, and none lets the operator grant more than it has.
 
-`python -m modelservice_operator.tools.rbacgen` writes the file, `--check` exits 1 and prints a diff when it is out of date.
+`python -m modelservice_operator.tools.rbacgen` writes the file, `--check` exits 1 and prints a diff when it is out of
+date.
 """
 
 import sys
@@ -64,9 +65,9 @@ def namespaced_rules(kinds: Iterable[ChildKind] = CHILD_KINDS) -> tuple[Rule, ..
 CLUSTER_RULES: Final = (Rule("profiles that ModelServices refer to", GROUP, ("runtimeprofiles",), WATCH),)
 LEASE_NAME: Final = '{{ include "modelservice.operator" . }}'
 LEASE_RULES: Final = (
-    Rule("the lease of the leader; `create` cannot be limited to a name", "coordination.k8s.io", ("leases",), ("create",)),
+    Rule("the lease; `create` cannot be limited to a name", "coordination.k8s.io", ("leases",), ("create",)),
     Rule(
-        "the lease of the leader",
+        "the lease",
         "coordination.k8s.io",
         ("leases",),
         ("get", "update"),

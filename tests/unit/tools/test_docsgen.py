@@ -1,4 +1,4 @@
-"""values.yaml is the source of the schema and of the table; reasons.py that of the table of reasons."""
+"""The documents follow their sources: values.yaml, the settings, the metrics, the reasons."""
 
 import json
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from modelservice_operator.api.reasons import Reason
-from modelservice_operator.tools import docsgen
+from modelservice_operator.settings import Settings
+from modelservice_operator.tools import chart_values, docsgen
 
 VALUES = """
 # The image.
@@ -24,12 +25,12 @@ names: []
 
 
 def schema() -> dict[str, Any]:
-    parsed: dict[str, Any] = json.loads(docsgen.render_schema(docsgen.read_entries(VALUES), {}))
+    parsed: dict[str, Any] = json.loads(chart_values.render_schema(chart_values.read_entries(VALUES), {}))
     return parsed
 
 
 def test_rows_and_groups_are_told_apart() -> None:
-    entries = docsgen.read_entries(VALUES)
+    entries = chart_values.read_entries(VALUES)
     assert [(".".join(entry.path), entry.is_group) for entry in entries] == [
         ("image", True),
         ("image.repository", False),
@@ -50,18 +51,18 @@ def test_groups_refuse_unknown_keys_and_maps_do_not() -> None:
 
 
 def test_a_key_without_a_description_is_refused_by_name() -> None:
-    with pytest.raises(docsgen.ValuesError, match=r"a\.b has no comment"):
-        docsgen.read_entries("# A.\na:\n  b: 1\n")
+    with pytest.raises(chart_values.ValuesError, match=r"a\.b has no comment"):
+        chart_values.read_entries("# A.\na:\n  b: 1\n")
 
 
 def test_the_table_has_one_row_for_each_value_and_escapes_bars() -> None:
-    table = docsgen.render_table(docsgen.read_entries(VALUES))
-    assert "| `image.repository` | `\"a/b\"` | Name of the image, on two lines. |" in table
+    table = docsgen.render_values(chart_values.read_entries(VALUES))
+    assert '| `image.repository` | `"a/b"` | Name of the image, on two lines. |' in table
     assert "Any map \\| really." in table
 
 
 def test_a_document_without_markers_is_refused() -> None:
-    with pytest.raises(docsgen.ValuesError, match="needs the markers"):
+    with pytest.raises(docsgen.MarkerError, match="needs the markers"):
         docsgen.replace_table("# Title\n", "values", "")
 
 
@@ -70,8 +71,20 @@ def test_every_reason_has_a_row() -> None:
     assert [reason for reason in Reason if f"| `{reason}` |" not in table] == []
 
 
+def test_every_setting_has_a_row_with_its_meaning() -> None:
+    table = docsgen.render_settings()
+    assert [name for name in Settings.model_fields if f"`--{name.replace('_', '-')}`" not in table] == []
+    assert "|  |\n" not in table
+
+
+def test_counters_are_named_as_prometheus_shows_them() -> None:
+    table = docsgen.render_metrics()
+    assert "| `modelservice_operator_reconciles_total` | counter |" in table
+    assert "| `modelservice_operator_leader` | gauge |" in table
+
+
 def test_a_definition_is_closed_where_it_has_properties_and_open_where_it_preserves() -> None:
-    closed = docsgen.closed(
+    closed = chart_values.closed(
         {
             "type": "object",
             "x-kubernetes-validations": [],

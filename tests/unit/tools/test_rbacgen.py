@@ -15,7 +15,11 @@ def test_a_new_child_kind_is_allowed_what_the_others_are() -> None:
 
 
 def test_kinds_of_one_group_share_a_rule() -> None:
-    assert {rule.group: rule.resources for rule in rbacgen.child_rules()}[""] == ("configmaps", "serviceaccounts", "services")
+    assert {rule.group: rule.resources for rule in rbacgen.child_rules()}[""] == (
+        "configmaps",
+        "serviceaccounts",
+        "services",
+    )
 
 
 def test_a_rule_is_yaml_with_its_reason() -> None:
