@@ -132,13 +132,15 @@ class Elector:
 
     async def release(self) -> None:
         """Give the lease up if it is held, so that another replica need not wait; failures are logged only."""
-        if not self.is_leader or self._observed is None:
+        if not self.is_leader:
             return
         self._valid_until = float("-inf")
         self._report()
         try:
             async with asyncio.timeout(self._timing.call_timeout):
-                await self._store.write(replace(self._observed, holder="", duration=1, renewed=_timestamp()))
+                record = await self._store.read()
+                if record is not None and record.holder == self._identity:
+                    await self._store.write(replace(record, holder="", duration=1, renewed=_timestamp()))
             log.info("The lease was released")
         except Exception as error:
             log.warning("The lease could not be released: %s: %s", type(error).__name__, error)

@@ -51,6 +51,9 @@ class Unavailable(ApiError):  # noqa: N818
     """The API server did not answer in time, or answered with a failure of its own."""
 
 
+UNTYPABLE = "failed to create typed patch object"
+"""How the API server begins its answer (a 500) to an apply with a field that the schema does not have."""
+
 _BY_CODE: dict[int, type[ApiError]] = {
     400: Invalid,
     401: Forbidden,
@@ -69,6 +72,8 @@ def error_from(code: int, status: Mapping[str, Any], retry_after: str | None = N
     reason = str(status.get("reason") or "")
     if code == 429:
         return Throttled(code, message, reason, _seconds(retry_after))
+    if code == 500 and message.startswith(UNTYPABLE):
+        return Invalid(code, message, reason)
     return _BY_CODE.get(code, Unavailable if code >= 500 else ApiError)(code, message, reason)
 
 

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 RawObject = dict[str, Any]
 OnEvent = Callable[[Resource, str, RawObject], None]
-"""Called with resource, event type (`LISTED`, `ADDED`, `MODIFIED`, `DELETED`) and raw object, which it must not keep."""
+"""Gets resource, event type (`LISTED`, `ADDED`, `MODIFIED`, `DELETED`) and raw object, which it must not keep."""
 
 
 class _NoDiffBase(kopf.DiffBaseStorage):  # type: ignore[misc]

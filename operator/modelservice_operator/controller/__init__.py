@@ -1,0 +1,1 @@
+"""Reconciling ModelServices: observe, decide (in `domain`), apply, report."""

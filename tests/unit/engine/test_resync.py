@@ -1,0 +1,65 @@
+import asyncio
+
+import pytest
+
+from modelservice_operator.engine.cache import Cache, ObjectId, Record
+from modelservice_operator.engine.resync import Resync, Snapshot
+from tests.support.polling import until
+
+
+class World:
+    def __init__(self) -> None:
+        self.cache = Cache()
+        self.lists: dict[str, list[Record]] = {"Pod": [], "Service": []}
+        self.broken: set[str] = set()
+        self.changed: list[str] = []
+        self.corrections: dict[str, int] = {}
+        self.passes = 0
+        self.resync = Resync(self.cache, lambda: list(self.lists), self.snapshot, self.on_change, self, interval=3600)
+
+    async def snapshot(self, kind: str) -> Snapshot:
+        if kind in self.broken:
+            raise ConnectionError(kind)
+        return Snapshot(kind, self.lists[kind], version=100)
+
+    def on_change(self, record: Record) -> None:
+        self.changed.append(record.id.name)
+
+    def resynced(self, kind: str, corrections: int) -> None:
+        self.corrections[kind] = corrections
+
+    def on_pass(self) -> None:
+        self.passes += 1
+
+
+def make_record(name: str, version: int = 1, kind: str = "Pod") -> Record:
+    return Record(ObjectId(kind, "team", name), name, version, None, {})
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def test_missed_deletion_is_found_when_the_list_lacks_the_object(world: World) -> None:
+    world.cache.upsert(make_record("ghost"))
+    assert await world.resync.list_kind("Pod") == 1
+    assert world.changed == ["ghost"]
+    assert world.cache.sizes()["Pod"] == 0
+
+
+async def test_nothing_is_corrected_when_the_cache_is_right(world: World) -> None:
+    world.cache.upsert(make_record("a"))
+    world.lists["Pod"] = [make_record("a")]
+    assert await world.resync.list_kind("Pod") == 0
+    assert world.changed == []
+
+
+async def test_other_kinds_are_listed_when_one_cannot_be(world: World) -> None:
+    world.broken.add("Pod")
+    world.lists["Service"] = [make_record("svc", kind="Service")]
+    task = asyncio.create_task(world.resync.run(world.on_pass))
+    world.resync.ask()
+    await until(lambda: world.passes > 0)
+    task.cancel()
+    assert world.corrections == {"Service": 1}
