@@ -2,8 +2,8 @@
 
 A marker stands in `Annotated[...]` beside a type, or in the `RULES` of a `Block`. Each does two things from one
 declaration: it writes an extension into the JSON schema, which `crdgen` turns into the CRD, and it enforces the same
-rule when pydantic validates. So an object that the API server accepts is one that the operator accepts, and the other way
-round; a property test holds the two together.
+rule when pydantic validates. So an object that the API server accepts is one that the operator accepts, and the other
+way round; a property test holds the two together.
 
 The Python twin of a CEL rule is written by hand beside it: a translator from one to the other would be a larger thing
 to trust than the few lines that it saves.
@@ -55,7 +55,7 @@ class Cel(_Extension):
     """A CEL rule with its Python twin.
 
     `check` gets the value that CEL calls `self` and returns whether it passes. `field` is the path below the node, in
-    the words of the manifest (`autoscaling.minReplicas`), that the message is about; `message` says what to do about it.
+    the words of the manifest (`autoscaling.minReplicas`), that the message is about; `message` says what to do.
     """
 
     rule: str

@@ -2,7 +2,7 @@
 
 Every string has a greatest length and every list and map a greatest size: the API server computes what its CEL rules
 may cost from them. Where a pattern could be missed by an honest mistake, it is a CEL rule with a message that shows the
-right form; the patterns of quantities and ports stay plain schema, because CEL cannot bound a value that may be a number too.
+right form; those of quantities and percentages stay plain schema, because CEL cannot bound what may be a number.
 """
 
 from typing import Annotated, Any, Final, Literal

@@ -1,7 +1,7 @@
 """ModelService: one model, served."""
 
 import re
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -126,5 +126,5 @@ class ModelService(Block):
     """Name, namespace and the rest of the standard metadata."""
     spec: ModelServiceSpec
     """What is served, on what, and how."""
-    status: dict[str, Any] = Field(default_factory=dict)
+    status: OpenObject = Field(default_factory=dict)
     """What the operator saw last, in the shape of `ModelServiceStatus`."""
