@@ -43,7 +43,7 @@ def test_a_wrong_value_is_refused_with_its_name(chart: Chart, values: dict[str, 
 
 
 def test_a_service_monitor_without_the_service_is_refused_with_the_way_out(chart: Chart) -> None:
-    with pytest.raises(RefusedError, match="needs metrics.service.enabled"):
+    with pytest.raises(RefusedError, match=r"needs metrics\.service\.enabled"):
         chart.render({"metrics": {"service": {"enabled": False}, "serviceMonitor": {"enabled": True}}})
 
 

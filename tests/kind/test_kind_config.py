@@ -5,6 +5,7 @@ provider on PATH answers the question and fails at the image with a marker: a fi
 """
 
 import copy
+import json
 import os
 import subprocess
 from collections.abc import Callable
@@ -17,11 +18,14 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "kind-config.yaml"
 MARKER = "STUB-WAS-ASKED-FOR-AN-IMAGE"
+INFO = {
+    "host": {"cgroupVersion": "v2", "cgroupControllers": ["cpu", "memory", "pids"], "security": {"rootless": False}}
+}
 STUB = f"""#!/bin/sh
 case "$1" in
   -v|--version) echo "podman version 5.4.2" ;;
   ps) ;;
-  info) echo '{{"host":{{"cgroupVersion":"v2","cgroupControllers":["cpu","memory","pids"],"security":{{"rootless":false}}}}}}' ;;
+  info) echo '{json.dumps(INFO)}' ;;
   *) echo "{MARKER}" >&2; exit 1 ;;
 esac
 """
