@@ -98,11 +98,29 @@ class AcceleratorMissing(RuntimeFault):
 
 
 class SourceUnavailable(RuntimeFault):
-    """The source did not answer within the bounded retries; trying again later may work."""
+    """The source does not answer as it should.
+
+    `transient` says that another try may work, `progressed` that this one moved bytes which the next need not move
+    again, `retry_after` how many seconds the source asks to be left alone.
+    """
 
     exit_code = ExitCode.SOURCE_UNAVAILABLE
     reason = Reason.SOURCE_UNAVAILABLE
     default_hint = "check that the pod may reach the source: DNS, proxies, network policies, HF_ENDPOINT"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        transient: bool = True,
+        progressed: bool = False,
+        retry_after: float = 0,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.transient = transient
+        self.progressed = progressed
+        self.retry_after = retry_after
 
 
 class ChecksumMismatch(SourceUnavailable):

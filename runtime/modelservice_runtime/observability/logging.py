@@ -1,0 +1,30 @@
+"""Logs on standard error: one JSON object a line for machines, or plain text for people.
+
+Whatever the process imports logs through the standard library, so one handler on the root logger formats all of it.
+Values that belong to an event go into `extra`, where they stay numbers; bodies of requests and credentials are never
+logged.
+"""
+
+import logging
+import sys
+from typing import Literal
+
+from pythonjsonlogger.json import JsonFormatter
+
+QUIET = ("httpx", "httpcore", "huggingface_hub", "filelock", "urllib3")
+FIELDS = "{levelname}{name}{message}"
+NAMES = {"levelname": "level", "name": "logger"}
+
+
+def configure_logging(level: str = "info", style: Literal["json", "text"] = "json") -> None:
+    """Send all logs of `level` and above to standard error; chatty libraries speak from warnings on."""
+    handler = logging.StreamHandler(sys.stderr)
+    if style == "json":
+        handler.setFormatter(
+            JsonFormatter("{levelname}{name}{message}", style="{", rename_fields=NAMES, timestamp="time")
+        )
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)

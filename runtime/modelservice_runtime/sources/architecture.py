@@ -1,0 +1,62 @@
+"""Finds the task of a model from the class that its `config.json` names.
+
+transformers names its classes by what their head computes, so the ending of the name tells the task. A decoder with a
+chat template is a chat model; a bare encoder gives features. Where a class serves several tasks the commonest wins,
+and `spec.model.task` overrules it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+TASK_BY_ENDING = (
+    ("ForSequenceClassification", "text-classification"),
+    ("ForTokenClassification", "token-classification"),
+    ("ForMaskedLM", "fill-mask"),
+    ("ForQuestionAnswering", "question-answering"),
+    ("ForImageClassification", "image-classification"),
+    ("ForObjectDetection", "object-detection"),
+    ("ForSemanticSegmentation", "image-segmentation"),
+    ("ForInstanceSegmentation", "image-segmentation"),
+    ("ForUniversalSegmentation", "image-segmentation"),
+    ("ForImageSegmentation", "image-segmentation"),
+    ("ForSpeechSeq2Seq", "automatic-speech-recognition"),
+    ("ForCTC", "automatic-speech-recognition"),
+    ("ForTDT", "automatic-speech-recognition"),
+    ("ForCausalLM", "text-generation"),
+    ("LMHeadModel", "text-generation"),
+    ("Model", "feature-extraction"),
+)
+SPEECH_TYPES = ("whisper", "speech_to_text", "moonshine")
+CAPTION_TYPES = ("blip", "blip-2", "git", "vision-encoder-decoder")
+
+
+def architecture_of(config: Mapping[str, Any]) -> str | None:
+    """Return the first class that config.json names."""
+    names = config.get("architectures")
+    return str(names[0]) if isinstance(names, list) and names else None
+
+
+def task_of(config: Mapping[str, Any], *, has_chat_template: bool) -> str | None:
+    """Return the task of a model, None when its class tells none."""
+    name = architecture_of(config)
+    if name is None:
+        return None
+    kind = config.get("model_type")
+    if kind in SPEECH_TYPES and name.endswith("ForConditionalGeneration"):
+        return "automatic-speech-recognition"
+    if kind in CAPTION_TYPES:
+        return "image-to-text"
+    task = next((task for ending, task in TASK_BY_ENDING if name.endswith(ending)), None)
+    if task == "text-generation" and has_chat_template:
+        return "chat"
+    if task == "text-classification" and _label_count(config) == 1:
+        return "rerank"
+    return task
+
+
+def _label_count(config: Mapping[str, Any]) -> int:
+    labels = config.get("id2label")
+    if isinstance(labels, Mapping):
+        return len(labels)
+    count = config.get("num_labels", 2)
+    return count if isinstance(count, int) else 2

@@ -1,0 +1,97 @@
+"""Reads the header of a safetensors file: names, types and shapes of its tensors, without the tensors.
+
+The format (https://github.com/huggingface/safetensors#format) is 8 bytes of length, a JSON header and the data, so a
+few kilobytes tell what a file of any size holds, and whether it is complete.
+"""
+
+import json
+import math
+import struct
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from modelservice_runtime.errors import UnusableModel
+
+MAX_HEADER_BYTES = 100 << 20  # the limit of the safetensors library
+DTYPE_NAMES = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+    "I64": "int64",
+    "I32": "int32",
+    "I16": "int16",
+    "I8": "int8",
+    "U8": "uint8",
+    "BOOL": "bool",
+}
+BUFFER_DTYPES = ("I64", "BOOL")  # positions and masks, never weights
+
+
+@dataclass
+class TensorSummary:
+    """What one or more safetensors files hold: parameters by type, and their size in bytes."""
+
+    parameters: Counter[str] = field(default_factory=Counter)
+    size_bytes: int = 0
+
+    @property
+    def total(self) -> int:
+        """Number of parameters of all types."""
+        return sum(self.parameters.values())
+
+    @property
+    def dtype(self) -> str:
+        """The type of most parameters, as torch names it; empty without parameters."""
+        if not self.parameters:
+            return ""
+        name = self.parameters.most_common(1)[0][0]
+        return DTYPE_NAMES.get(name, name.lower())
+
+    def add_file(self, path: Path) -> None:
+        """Add one file. Raises UnusableModel when it is damaged or cut short."""
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            head = file.read(8)
+            length = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
+            if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
+                raise _damaged(path, "its header does not fit the file")
+            tensors = _parse_header(path, file.read(length))
+        promised = 8 + length + max((tensor.end for tensor in tensors), default=0)
+        if promised != size:
+            raise _damaged(path, f"the header promises {promised} bytes, the file has {size}")
+        for tensor in tensors:
+            if tensor.dtype not in BUFFER_DTYPES:
+                self.parameters[tensor.dtype] += tensor.elements
+        self.size_bytes += size
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    dtype: str
+    elements: int
+    end: int
+
+
+def _parse_header(path: Path, raw: bytes) -> list[_Tensor]:
+    try:
+        header = json.loads(raw)
+        header.pop("__metadata__", None)
+        tensors = [
+            _Tensor(str(entry["dtype"]), math.prod(int(size) for size in entry["shape"]), int(entry["data_offsets"][1]))
+            for entry in header.values()
+        ]
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+        raise _damaged(path, f"its header is malformed ({type(error).__name__})") from None
+    if any(tensor.elements < 0 or tensor.end < 0 for tensor in tensors):
+        raise _damaged(path, "its header names negative sizes")
+    return tensors
+
+
+def _damaged(path: Path, problem: str) -> UnusableModel:
+    return UnusableModel(
+        f"{path} is damaged: {problem}", hint="copy or download the file again; it may have been cut short"
+    )

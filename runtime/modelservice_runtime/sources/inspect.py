@@ -1,0 +1,151 @@
+"""Tells what a model is from `config.json` and the headers of its safetensors files: no torch, a few milliseconds.
+
+The same description goes into the result of `fetch`, the output of `inspect` and the server's `/status`. Whatever
+makes a folder impossible to serve is found here, before anything heavy is imported.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelservice_runtime.errors import BadSettings, ModelNotFound, UnusableModel
+from modelservice_runtime.sources.address import WebAddress, has_scheme, parse_address
+from modelservice_runtime.sources.architecture import architecture_of, task_of
+from modelservice_runtime.sources.headers import TensorSummary
+from modelservice_runtime.sources.retry import Retry
+from modelservice_runtime.sources.selection import is_unsafe
+from modelservice_runtime.sources.staging import is_unfinished, read_marker
+
+INDEX = "model.safetensors.index.json"
+SINGLE = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What is known about a model; None where its files do not tell.
+
+    `size_bytes` counts the weights; `dtype` is the type of most parameters; `needs_remote_code` means that config.json
+    refers to Python code of the repository.
+    """
+
+    architecture: str | None
+    task: str | None
+    parameters: int | None
+    dtype: str | None
+    size_bytes: int | None
+    format: str = "safetensors"
+    resolved_revision: str | None = None
+    needs_remote_code: bool = False
+
+    def to_result(self) -> dict[str, Any]:
+        """Return the card with the names that the termination message and `/status` use."""
+        return {
+            "resolvedRevision": self.resolved_revision,
+            "sizeBytes": self.size_bytes,
+            "format": self.format,
+            "architecture": self.architecture,
+            "parameters": self.parameters,
+            "dtype": self.dtype,
+            "task": self.task,
+        }
+
+
+def inspect_folder(path: Path | str) -> ModelCard:
+    """Describe the model in a folder.
+
+    Raises ModelNotFound when there is no folder, UnusableModel when it holds no model, an unfinished download, damaged
+    weights, or weights in formats that are not read.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise ModelNotFound(f"there is no folder {folder}", hint="check model.path, the volume and its subPath")
+    if is_unfinished(folder):
+        raise UnusableModel(f"{folder} holds an unfinished download", hint="run `modelservice-runtime fetch` again")
+    config = read_config(folder)
+    summary = TensorSummary()
+    for file in weight_files(folder):
+        summary.add_file(file)
+    marker = read_marker(folder)
+    return describe(config, summary, has_chat_template(folder), marker.resolved_revision if marker else None)
+
+
+def inspect_model(model: str, revision: str, retry: Retry) -> ModelCard:
+    """Describe a model by its folder or its hub address; of the hub only headers are read.
+
+    Raises what `inspect_folder` raises, BadSettings for other addresses, and the faults of the hub.
+    """
+    if not has_scheme(model):
+        return inspect_folder(model)
+    address = parse_address(model)
+    if isinstance(address, WebAddress):
+        raise BadSettings("https:// models cannot be inspected from afar", hint="fetch the model, inspect the folder")
+    from modelservice_runtime.sources.hub_headers import inspect_repository  # noqa: PLC0415 - loads the hub's client
+
+    return inspect_repository(address, revision, retry)
+
+
+def describe(config: Mapping[str, Any], summary: TensorSummary, chat_template: bool, revision: str | None) -> ModelCard:
+    """Put a card together from its parts."""
+    return ModelCard(
+        architecture=architecture_of(config),
+        task=task_of(config, has_chat_template=chat_template),
+        parameters=summary.total,
+        dtype=summary.dtype or None,
+        size_bytes=summary.size_bytes,
+        resolved_revision=revision,
+        needs_remote_code="auto_map" in config,
+    )
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read config.json. Raises UnusableModel when it is missing or no JSON object."""
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UnusableModel(f"{folder} has no config.json") from None
+    except (OSError, ValueError) as error:
+        raise UnusableModel(f"{path} cannot be read: {error}") from None
+    if not isinstance(config, dict):
+        raise UnusableModel(f"{path} holds no JSON object")
+    return config
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the safetensors files that make up the model: the index's shards, the single file, or all there are.
+
+    Raises UnusableModel when there are none or a shard is missing.
+    """
+    if (folder / INDEX).is_file():
+        return _shards(folder)
+    if (folder / SINGLE).is_file():
+        return [folder / SINGLE]
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        others = sorted(file.name for file in folder.iterdir() if is_unsafe(file.name))[:3]
+        found = f", only {', '.join(others)}, which may run code when loaded" if others else ""
+        raise UnusableModel(f"{folder} has no safetensors weights{found}")
+    return files
+
+
+def _shards(folder: Path) -> list[Path]:
+    try:
+        names = sorted({str(name) for name in json.loads((folder / INDEX).read_text())["weight_map"].values()})
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        raise UnusableModel(f"{folder / INDEX} is no safetensors index") from None
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise UnusableModel(f"{folder} lacks {len(missing)} of {len(names)} weight files, among them {missing[0]}")
+    return [folder / name for name in names]
+
+
+def has_chat_template(folder: Path) -> bool:
+    """Tell whether the tokenizer comes with a chat template."""
+    if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
+        return True
+    try:
+        return bool(json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8")).get("chat_template"))
+    except (OSError, ValueError, AttributeError):
+        return False
