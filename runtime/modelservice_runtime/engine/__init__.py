@@ -1,0 +1,1 @@
+"""The one torch thread and the schedulers that feed it."""

@@ -1,0 +1,123 @@
+"""The bounded queue in front of a scheduler.
+
+Two budgets, requests and tokens: a queue bounded in requests alone accepts a handful of enormous prompts that no
+client will wait for. When a budget is spent the caller is told at once, so that a balancer can try another replica.
+"""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from modelservice_runtime.engine.scheduling import Draining, QueueFull, Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """Bounds on what may wait: items, their tokens, and the seconds until an item gives up."""
+
+    requests: int
+    tokens: int
+    seconds: float
+
+
+class Intake:
+    """A FIFO queue of tickets with budgets; safe to use from any thread."""
+
+    def __init__(self, limits: QueueLimits, wake: Callable[[], None]) -> None:
+        self._limits = limits
+        self._wake = wake
+        self._lock = threading.Lock()
+        self._waiting: deque[Ticket] = deque()
+        self._tokens = 0
+        self._closed = False
+
+    def submit(self, item: Any, cost: int) -> Ticket:
+        """Append an item. Raises QueueFull or Draining."""
+        with self._lock:
+            if self._closed:
+                raise Draining("the server is shutting down and takes no new requests")
+            if len(self._waiting) >= self._limits.requests:
+                raise QueueFull("queue_full", f"{self._limits.requests} requests are already waiting")
+            if self._waiting and self._tokens + cost > self._limits.tokens:
+                raise QueueFull("token_budget", f"requests of {self._tokens} tokens are already waiting")
+            ticket = Ticket(item, cost)
+            self._append(ticket)
+        self._wake()
+        return ticket
+
+    def _append(self, ticket: Ticket) -> None:
+        self._waiting.append(ticket)
+        self._tokens += ticket.cost
+
+    def cancel(self, ticket: Ticket, reason: str) -> None:
+        """Mark a ticket; whoever holds it drops it in the next step."""
+        if ticket.cancel_reason is None:
+            ticket.cancelled_at = time.monotonic()
+            ticket.cancel_reason = reason
+        self._wake()
+
+    def put_back(self, ticket: Ticket) -> None:
+        """Put a preempted ticket at the head of the queue, past the budgets."""
+        with self._lock:
+            self._waiting.appendleft(ticket)
+            self._tokens += ticket.cost
+
+    def peek(self, count: int) -> list[Ticket]:
+        """Return the oldest tickets without taking them."""
+        with self._lock:
+            return [ticket for ticket, _ in zip(self._waiting, range(count), strict=False)]
+
+    def take(self, tickets: list[Ticket]) -> None:
+        """Remove tickets that `peek` returned."""
+        chosen = {ticket.id for ticket in tickets}
+        with self._lock:
+            self._waiting = deque(ticket for ticket in self._waiting if ticket.id not in chosen)
+            self._tokens = sum(ticket.cost for ticket in self._waiting)
+
+    def sweep(self) -> Iterator[Ticket]:
+        """Remove and yield the cancelled tickets, and those that waited too long, marked as such."""
+        oldest = time.monotonic() - self._limits.seconds
+        for ticket in self.peek(len(self._waiting)):
+            if ticket.cancel_reason is None and ticket.started_at is None and ticket.submitted_at < oldest:
+                self.cancel(ticket, "queue_timeout")
+            if ticket.cancel_reason is not None:
+                self.take([ticket])
+                yield ticket
+
+    def close(self) -> None:
+        """Refuse all further submissions."""
+        with self._lock:
+            self._closed = True
+
+    def everything(self) -> list[Ticket]:
+        """Return all waiting tickets."""
+        return self.peek(len(self._waiting))
+
+    @property
+    def size(self) -> int:
+        """Number of waiting tickets."""
+        return len(self._waiting)
+
+    @property
+    def tokens(self) -> int:
+        """Sum of the costs of the waiting tickets."""
+        return self._tokens
+
+
+async def drain_intake(
+    intake: Intake, busy: Callable[[], int], running: Callable[[], list[Ticket]], seconds: float
+) -> bool:
+    """Close the intake and wait until nothing runs; after `seconds` cancel what is left and return False."""
+    intake.close()
+    deadline = time.monotonic() + seconds
+    while busy():
+        if time.monotonic() >= deadline:
+            for ticket in [*intake.everything(), *running()]:
+                intake.cancel(ticket, "drain")
+            return False
+        await asyncio.sleep(0.02)
+    return True

@@ -1,0 +1,77 @@
+"""Choosing the next token of each row, with parameters of its own per row.
+
+A row draws exactly one uniform number per token from its own generator and inverts the cumulative distribution with it
+(inverse transform sampling). So the text for a seed does not depend on which other requests happen to share the batch.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+SORT_WIDTH = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How one request chooses its tokens; temperature 0 is greedy, top_k 0 and top_p 1 mean no cut."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    seed: int = 0
+
+
+def make_generator(sampling: Sampling) -> Any:
+    """Return the generator of a request, or None for a greedy one."""
+    if sampling.temperature == 0.0:
+        return None
+    return torch.Generator(device="cpu").manual_seed(sampling.seed)
+
+
+def choose_tokens(logits: Any, rows: list[tuple[Sampling, Any]]) -> list[int]:
+    """Return one token id for each row of `logits` [rows, vocabulary].
+
+    `rows` holds the parameters and the generator of each row. Greedy rows cost one argmax for the whole batch.
+    """
+    chosen: list[int] = logits.argmax(dim=-1).tolist()
+    for index, (sampling, generator) in enumerate(rows):
+        if generator is not None:
+            chosen[index] = _draw(logits[index], sampling, generator)
+    return chosen
+
+
+def _draw(logits: Any, sampling: Sampling, generator: Any) -> int:
+    """Draw from the softmax of one row after top-k, then top-p (nucleus, Holtzman et al. 2020)."""
+    uniform = float(torch.rand((), generator=generator, dtype=torch.float64))
+    scaled = logits.float() / sampling.temperature
+    if sampling.top_k == 0 and sampling.top_p >= 1.0:
+        return _invert(torch.softmax(scaled, dim=-1), uniform)
+    probabilities, ids = _most_likely(scaled, sampling)
+    if sampling.top_p < 1.0:
+        before = probabilities.cumsum(0) - probabilities
+        probabilities = probabilities[before < sampling.top_p]
+    return int(ids[_invert(probabilities, uniform)])
+
+
+def _most_likely(scaled: Any, sampling: Sampling) -> tuple[Any, Any]:
+    """Return probabilities and ids in falling order, at least as many as the cuts can keep.
+
+    A full sort of the vocabulary takes milliseconds; the nucleus almost always lies within the first thousand.
+    """
+    size = scaled.shape[-1]
+    if sampling.top_k:
+        values, ids = torch.topk(scaled, min(sampling.top_k, size))
+        return torch.softmax(values, dim=-1), ids
+    values, ids = torch.topk(scaled, min(SORT_WIDTH, size))
+    probabilities = torch.exp(values - torch.logsumexp(scaled, dim=-1))
+    if float(probabilities.sum()) < sampling.top_p:
+        values, ids = torch.sort(scaled, descending=True)
+        return torch.softmax(values, dim=-1), ids
+    return probabilities, ids
+
+
+def _invert(probabilities: Any, uniform: float) -> int:
+    cumulative = probabilities.double().cumsum(0)
+    index = int(torch.searchsorted(cumulative, uniform * float(cumulative[-1]), right=True))
+    return min(index, int(probabilities.shape[0]) - 1)

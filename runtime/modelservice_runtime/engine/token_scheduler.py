@@ -1,0 +1,150 @@
+"""Zero-wait batching for encoders under a budget of tokens.
+
+Whenever the torch thread is free it takes the oldest item and fills the batch with waiting items of similar length, as
+long as the padded size (rows x longest) stays inside the budget. There is no timer: an idle server answers a single
+request at once, and a busy one finds its batch already waiting. The oldest item is always taken, so none starves.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from modelservice_runtime.engine.intake import Intake, drain_intake
+from modelservice_runtime.engine.scheduling import (
+    Cancelled,
+    Done,
+    Failed,
+    ForwardFailed,
+    Meter,
+    Outbox,
+    Stats,
+    Ticket,
+)
+
+LOOK_AHEAD = 256
+
+RunBatch = Callable[[Sequence[Any]], Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """Bounds on one forward pass: padded tokens, and rows."""
+
+    tokens: int
+    rows: int
+
+
+def choose_batch(costs: Sequence[int], limits: BatchLimits) -> list[int]:
+    """Return the indices of the items to run together; index 0, the oldest, is always among them.
+
+    Items are added in the order of how close their length is to the oldest one's, so that little is padded.
+    """
+    chosen, longest = [0], costs[0]
+    for index in sorted(range(1, len(costs)), key=lambda i: (abs(costs[i] - costs[0]), i)):
+        padded = (len(chosen) + 1) * max(longest, costs[index])
+        if len(chosen) >= limits.rows or padded > limits.tokens:
+            break
+        chosen.append(index)
+        longest = max(longest, costs[index])
+    return chosen
+
+
+class TokenBudgetScheduler:
+    """Implements `Scheduler` for items that one forward pass answers."""
+
+    def __init__(
+        self,
+        run: RunBatch,
+        is_fatal: Callable[[Exception], bool],
+        intake: Intake,
+        outbox: Outbox,
+        meter: Meter,
+        limits: BatchLimits,
+    ) -> None:
+        self._run = run
+        self._is_fatal = is_fatal
+        self._intake = intake
+        self._outbox = outbox
+        self._meter = meter
+        self._limits = limits
+        self._running: list[Ticket] = []
+
+    def submit(self, item: Any, cost: int) -> Ticket:
+        """Queue an item. Raises QueueFull or Draining."""
+        return self._intake.submit(item, cost)
+
+    def cancel(self, ticket: Ticket, reason: str) -> None:
+        """Drop an item that still waits; one that is being computed is answered to nobody."""
+        self._intake.cancel(ticket, reason)
+
+    def stats(self) -> Stats:
+        """Return the counts of this moment."""
+        return Stats(len(self._running), self._intake.size, self._intake.tokens)
+
+    async def drain(self, seconds: float) -> bool:
+        """Finish the accepted items within `seconds`, or cancel them."""
+        return await drain_intake(
+            self._intake, lambda: len(self._running) + self._intake.size, lambda: list(self._running), seconds
+        )
+
+    def step(self) -> bool:
+        """Run one batch. False when nothing waits."""
+        for ticket in self._intake.sweep():
+            self._report_cancelled(ticket)
+        waiting = self._intake.peek(LOOK_AHEAD)
+        if waiting:
+            chosen = choose_batch([ticket.cost for ticket in waiting], self._limits)
+            self._running = [waiting[index] for index in chosen]
+            self._intake.take(self._running)
+            try:
+                self._begin(self._running)
+                self._compute(self._running)
+            finally:
+                self._running = []
+                self._outbox.flush()
+        else:
+            self._outbox.flush()
+        return self._intake.size > 0
+
+    def _begin(self, batch: list[Ticket]) -> None:
+        now = time.monotonic()
+        for ticket in batch:
+            ticket.started_at = now
+            self._meter.waited(now - ticket.submitted_at)
+            self._meter.tokens("prompt", ticket.cost)
+        costs = [ticket.cost for ticket in batch]
+        self._meter.batch("encode", len(batch), sum(costs), len(batch) * max(costs))
+
+    def _compute(self, batch: list[Ticket]) -> None:
+        """Run a batch; when it fails, run its items one by one so that only the culprit's client is told."""
+        began = time.monotonic()
+        try:
+            results = self._run([ticket.item for ticket in batch])
+        except Exception as error:
+            if self._is_fatal(error):
+                self._fail(batch, error)
+                raise
+            if len(batch) == 1:
+                self._fail(batch, error)
+                return
+            for ticket in batch:
+                self._compute([ticket])
+            return
+        self._meter.forward(time.monotonic() - began)
+        for ticket, result in zip(batch, results, strict=True):
+            if ticket.cancel_reason is not None:
+                self._report_cancelled(ticket)
+            else:
+                self._outbox.post(ticket, Done(result))
+
+    def _fail(self, batch: list[Ticket], error: Exception) -> None:
+        failure = ForwardFailed(f"the model failed on this input: {type(error).__name__}")
+        failure.__cause__ = error
+        for ticket in batch:
+            self._outbox.post(ticket, Failed(failure))
+
+    def _report_cancelled(self, ticket: Ticket) -> None:
+        reason = ticket.cancel_reason or ""
+        self._meter.cancelled(reason, time.monotonic() - ticket.cancelled_at)
+        self._outbox.post(ticket, Failed(Cancelled(reason)))

@@ -1,0 +1,168 @@
+"""A causal language model over a slot KV cache: the runner of `SlotScheduler`.
+
+Masks are made here, because the rows of a decode batch have different lengths: transformers passes a prepared 4-D mask
+through untouched. A model with sliding-window layers gets one mask per kind of layer. Whether an architecture agrees
+with this scheme is not guessed but tried: `verify` compares a few decode steps with the plain forward pass at load.
+"""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers.cache_utils import DynamicCache
+
+from modelservice_runtime.engine.slot_cache import SlotCache
+from modelservice_runtime.errors import UnusableModel
+from modelservice_runtime.models.device import is_fatal
+
+FULL, SLIDING = "full_attention", "sliding_attention"
+SUPPORTED_LAYERS = {FULL, SLIDING}
+VERIFY_TOLERANCE = {torch.float32: 2e-3, torch.bfloat16: 0.15, torch.float16: 0.05}
+
+
+class CausalDecoder:
+    """Implements `DecoderRunner` for transformers' causal language models."""
+
+    def __init__(self, model: Any, max_length: int, max_rows: int, budget_bytes: int) -> None:
+        self._model = model
+        self._device = model.device
+        config = model.config.get_text_config()
+        self._kinds = _layer_kinds(config)
+        self._sliding_window = getattr(config, "sliding_window", None) or max_length
+        self._boolean_masks = config._attn_implementation == "sdpa"
+        self._refuse_unsuited(model)
+        states = self._probe_states()
+        per_token = sum(t.shape[1] * t.shape[3] * t.element_size() for pair in states for t in pair)
+        budget = max(1, budget_bytes // per_token)
+        self.max_length = min(max_length, budget)
+        self.bytes_per_token = per_token
+        self._slots = SlotCache(len(states), max_rows, self.max_length, budget)
+        self._slots.adopt(states)
+        self._places = torch.arange(self.max_length + 128, device=self._device)
+
+    @property
+    def budget_tokens(self) -> int:
+        """Token positions that the cache may hold in all."""
+        return self._slots.budget_tokens
+
+    def fits(self, rows: int, length: int) -> bool:
+        """Tell whether the budget holds `rows` sequences of up to `length` positions."""
+        return self._slots.fits(rows, length)
+
+    def reserve(self, rows: int, length: int, used_rows: int, used_length: int) -> None:
+        """Make room for them, keeping the used corner."""
+        self._slots.reserve(rows, length, used_rows, used_length)
+
+    def move(self, source: int, target: int, length: int) -> None:
+        """Copy a row over another."""
+        self._slots.move(source, target, length)
+
+    def release(self) -> None:
+        """Give the cache's memory back when it is large."""
+        self._slots.release()
+
+    def usage(self, used_tokens: int) -> float:
+        """Return the used share of the budget."""
+        return min(1.0, used_tokens / self._slots.budget_tokens)
+
+    def is_fatal(self, error: Exception) -> bool:
+        """Tell whether the device is beyond use after this error."""
+        return is_fatal(error)
+
+    @torch.inference_mode()
+    def prefill(self, row: int, start: int, tokens: Sequence[int]) -> Any:
+        """Compute prompt tokens at `start` of a row; return the logits of the last one, [1, vocabulary]."""
+        window = self._slots.window
+        window.row, window.start, window.span = row, start, start + len(tokens)
+        ids = torch.tensor([tokens], device=self._device)
+        positions = self._places[start : start + len(tokens)].unsqueeze(0)
+        masks = None
+        if start > 0:
+            masks = self._masks(positions[0][:, None], window.span, lambda allowed: allowed[None, None])
+        return self._forward(ids, positions, masks)
+
+    @torch.inference_mode()
+    def decode(self, tokens: Sequence[int], positions: Sequence[int]) -> Any:
+        """Compute one token at `positions[i]` of each row i; return logits [rows, vocabulary]."""
+        window = self._slots.window
+        window.row, window.span = -1, max(positions) + 1
+        places = torch.tensor(positions, device=self._device)
+        window.positions, window.indices = places, self._places[: len(positions)]
+        ids = torch.tensor(tokens, device=self._device).unsqueeze(1)
+        masks = self._masks(places[:, None], window.span, lambda allowed: allowed[:, None, None, :])
+        return self._forward(ids, places.unsqueeze(1), masks)
+
+    def _forward(self, ids: Any, positions: Any, masks: Any) -> Any:
+        output = self._model(
+            input_ids=ids,
+            position_ids=positions,
+            attention_mask=masks,
+            past_key_values=self._slots.cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return output.logits[:, -1]
+
+    def _masks(self, queries: Any, span: int, shaped: Any) -> Any:
+        """Return the mask for queries at positions [n, 1] over `span` keys; a mapping when kinds of layers differ."""
+        keys = self._places[:span][None, :]
+        causal = keys <= queries
+        masks = {}
+        for kind in self._kinds:
+            allowed = causal if kind == FULL else causal & (keys > queries - self._sliding_window)
+            mask = shaped(allowed)
+            masks[kind] = mask if self._boolean_masks else self._additive(mask)
+        return masks if len(masks) > 1 else next(iter(masks.values()))
+
+    def _additive(self, mask: Any) -> Any:
+        dtype = self._model.dtype
+        zeros = torch.zeros(mask.shape, dtype=dtype, device=self._device)
+        return zeros.masked_fill(~mask, torch.finfo(dtype).min)
+
+    @torch.inference_mode()
+    def _probe_states(self) -> list[tuple[Any, Any]]:
+        """Run two tokens through the model to learn the shapes of its keys and values, layer by layer."""
+        output = self._model(input_ids=torch.tensor([[0, 0]], device=self._device), past_key_values=DynamicCache(), use_cache=True)
+        layers = output.past_key_values.layers
+        if not all(getattr(layer, "keys", None) is not None and layer.keys.dim() == 4 for layer in layers):
+            raise UnusableModel(f"{type(self._model).__name__} does not keep plain keys and values for each layer")
+        return [(layer.keys, layer.values) for layer in layers]
+
+    def _refuse_unsuited(self, model: Any) -> None:
+        name = type(model).__name__
+        parameters = inspect.signature(model.forward).parameters
+        missing = [key for key in ("position_ids", "past_key_values", "logits_to_keep") if key not in parameters]
+        if missing:
+            raise UnusableModel(f"{name} does not take {', '.join(missing)}; it cannot be batched continuously")
+        if unknown := self._kinds - SUPPORTED_LAYERS:
+            raise UnusableModel(f"{name} has layers of kind {', '.join(sorted(unknown))}, which are not supported")
+
+    @torch.inference_mode()
+    def verify(self, tokens: Sequence[int]) -> None:
+        """Decode two rows of unequal length and compare with the plain forward pass.
+
+        Raises UnusableModel when the logits differ by more than rounding: better refused than subtly wrong.
+        """
+        short = tokens[: len(tokens) // 2]
+        self.reserve(2, len(tokens) + 1, 0, 0)
+        self.prefill(0, 0, tokens[:-2])
+        self.prefill(0, len(tokens) - 2, tokens[-2:-1])
+        self.prefill(1, 0, short[:-1])
+        ours = self.decode([tokens[-1], short[-1]], [len(tokens) - 1, len(short) - 1]).float()
+        for index, row in enumerate((tokens, short)):
+            plain = self._model(input_ids=torch.tensor([row], device=self._device), use_cache=False).logits[0, -1].float()
+            spread = float(plain.abs().max()) or 1.0
+            worst = float((ours[index] - plain).abs().max()) / spread
+            if not worst <= VERIFY_TOLERANCE[self._model.dtype]:
+                raise UnusableModel(
+                    f"{type(self._model).__name__} disagrees with itself under continuous batching "
+                    f"(relative error {worst:.2g}); this architecture is not supported"
+                )
+
+
+def _layer_kinds(config: Any) -> set[str]:
+    kinds = getattr(config, "layer_types", None)
+    if kinds:
+        return set(kinds)
+    return {SLIDING} if getattr(config, "sliding_window", None) else {FULL}

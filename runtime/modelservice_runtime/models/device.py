@@ -1,0 +1,108 @@
+"""Which device and which dtype, decided once, logged, and told by /status and the metrics.
+
+On a CPU the answer depends on the silicon: bfloat16 halves the memory traffic where AVX512-BF16 or AMX exist, and is
+emulated, slower than float32, where they do not. An explicit dtype is honoured or refused, never silently changed.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from modelservice_runtime.config import Settings
+from modelservice_runtime.engine.resources import Resources
+from modelservice_runtime.errors import AcceleratorMissing, UnusableModel
+
+logger = logging.getLogger(__name__)
+
+CPU_CACHE_SHARE = 0.25
+ACCELERATOR_CACHE_SHARE = 0.8
+HALVES = ("bfloat16", "float16")
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """The device (`cpu`, `cuda:0`) and the dtype (`float32`, ...) that the model is computed in."""
+
+    device: str
+    dtype: str
+
+    @property
+    def torch_dtype(self) -> Any:
+        """The dtype as torch names it."""
+        return getattr(torch, self.dtype)
+
+
+def choose_placement(settings: Settings, checkpoint_dtype: str, resources: Resources) -> Placement:
+    """Choose device and dtype, and give torch its threads. Raises AcceleratorMissing."""
+    torch.set_num_threads(resources.cpus)
+    torch.set_num_interop_threads(1)
+    device = _choose_device(settings)
+    dtype = settings.engine.dtype
+    if dtype == "auto":
+        dtype = _native_dtype(device, checkpoint_dtype)
+    _refuse_unavailable(settings)
+    logger.info(
+        "placement chosen",
+        extra={
+            "device": device,
+            "dtype": dtype,
+            "requested_dtype": settings.engine.dtype,
+            "checkpoint_dtype": checkpoint_dtype or "unknown",
+            "cpu_bfloat16": cpu_computes_bfloat16(),
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+            "threads": resources.cpus,
+            "memory_bytes": resources.memory_bytes,
+        },
+    )
+    return Placement(device, dtype)
+
+
+def cpu_computes_bfloat16() -> bool:
+    """Tell whether this CPU has instructions for bfloat16 products."""
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def cache_bytes(placement: Placement, resources: Resources) -> int:
+    """Return how many bytes a KV cache may take: a share of the memory limit, or of what the accelerator has free."""
+    if placement.device == "cpu":
+        return int(CPU_CACHE_SHARE * resources.memory_bytes)
+    free, _ = torch.cuda.mem_get_info(placement.device)
+    return int(ACCELERATOR_CACHE_SHARE * free)
+
+
+def is_fatal(error: Exception) -> bool:
+    """Tell whether the device is beyond use after this error; running out of memory is not."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return False
+    return isinstance(error, torch.AcceleratorError) or "CUDA error" in str(error)
+
+
+def _choose_device(settings: Settings) -> str:
+    accelerator = settings.accelerator
+    if accelerator.count == 0 or accelerator.simulated:
+        return "cpu"
+    if torch.cuda.is_available() and torch.cuda.device_count() > 0:
+        return "cuda:0"
+    raise AcceleratorMissing(
+        f"{accelerator.count} x {accelerator.resource} were asked for, and torch {torch.__version__} sees no device"
+    )
+
+
+def _native_dtype(device: str, checkpoint_dtype: str) -> str:
+    if device != "cpu":
+        return checkpoint_dtype if checkpoint_dtype in (*HALVES, "float32") else "bfloat16"
+    return "bfloat16" if checkpoint_dtype in HALVES and cpu_computes_bfloat16() else "float32"
+
+
+def _refuse_unavailable(settings: Settings) -> None:
+    if settings.engine.quantization != "none":
+        raise UnusableModel(
+            f"engine.quantization {settings.engine.quantization!r} is not available in this runtime",
+            hint="set engine.quantization to none",
+        )
+    if settings.engine.compile:
+        raise UnusableModel(
+            "engine.compile is not available in this runtime", hint="set engine.compile to false"
+        )

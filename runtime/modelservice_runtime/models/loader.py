@@ -1,0 +1,104 @@
+"""Loading weights and tokenizers with transformers, turning its complaints into faults with a way out."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from modelservice_runtime.config import Settings
+from modelservice_runtime.errors import CudaOutOfMemory, UnusableModel
+from modelservice_runtime.models.device import Placement
+from modelservice_runtime.models.folder import ModelFolder, require_tokenizer
+
+logger = logging.getLogger(__name__)
+
+
+def load_tokenizer(folder: ModelFolder, settings: Settings) -> Any:
+    """Load the tokenizer. Raises UnusableModel when there is none, or none of the fast kind."""
+    require_tokenizer(folder)
+    with _explained(folder):
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder.path, local_files_only=True, trust_remote_code=settings.model.trust_remote_code
+        )
+    if not getattr(tokenizer, "is_fast", False):
+        raise UnusableModel(
+            f"the tokenizer of {folder.path} ({type(tokenizer).__name__}) has no fast form",
+            hint="save it with transformers so that tokenizer.json is written",
+        )
+    return tokenizer
+
+
+def load_model(auto_class: Any, folder: ModelFolder, settings: Settings, placement: Placement) -> Any:
+    """Load the weights onto the device in the chosen dtype, in inference mode.
+
+    Raises UnusableModel when transformers cannot build the model, when weights are missing, or CudaOutOfMemory.
+    """
+    transformers_logging.disable_progress_bar()
+    with _explained(folder):
+        model, report = auto_class.from_pretrained(
+            folder.path,
+            dtype=placement.torch_dtype,
+            device_map=None if placement.device == "cpu" else placement.device,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=settings.model.trust_remote_code,
+            output_loading_info=True,
+        )
+    _refuse_missing(report, folder)
+    model.eval()
+    model.requires_grad_(False)
+    return model
+
+
+def count_parameters(model: Any) -> int:
+    """Return the number of parameters, shared ones counted once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def context_length(model: Any, settings: Settings) -> int:
+    """Return the longest sequence that is served: the model's own limit, or the lower one that was asked for.
+
+    Raises UnusableModel when the settings ask for more than the model was made for.
+    """
+    config = model.config.get_text_config()
+    own = next(
+        (
+            int(value)
+            for key in ("max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length")
+            if isinstance(value := getattr(config, key, None), int) and value > 0
+        ),
+        2048,
+    )
+    wanted = settings.engine.max_context
+    if wanted > own:
+        raise UnusableModel(
+            f"engine.max_context is {wanted}, the model was made for {own} tokens",
+            hint=f"set engine.maxContext to {own} or less; 0 takes the model's own limit",
+        )
+    return wanted or own
+
+
+def _refuse_missing(report: Any, folder: ModelFolder) -> None:
+    """Refuse a model whose weights are partly random: it would answer nonsense with confidence."""
+    missing = sorted(report.get("missing_keys") or ())
+    if missing:
+        raise UnusableModel(
+            f"{folder.path} lacks the weights {', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''} of "
+            f"{folder.architecture or 'the model'}",
+            hint="check model.task and that config.json belongs to these weights",
+        )
+
+
+@contextmanager
+def _explained(folder: ModelFolder) -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise CudaOutOfMemory(f"the weights of {folder.path} do not fit the accelerator: {error}") from error
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError, TypeError) as error:
+        text = " ".join(str(error).split())[:500]
+        raise UnusableModel(f"transformers cannot load {folder.path}: {type(error).__name__}: {text}") from error

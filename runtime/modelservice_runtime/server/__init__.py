@@ -1,0 +1,1 @@
+"""Two HTTP servers in one event loop: inference for clients, admin for the platform."""

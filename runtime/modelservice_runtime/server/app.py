@@ -1,0 +1,34 @@
+"""The inference application: routes and errors behind the guard.
+
+The interactive documentation pages of FastAPI load their scripts from the network, which a cluster may not have, so
+only the machine-readable `/openapi.json` is served.
+"""
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+import modelservice_runtime
+from modelservice_runtime.server.errors import install_errors
+from modelservice_runtime.server.guard import Guard, GuardLimits
+from modelservice_runtime.server.lifecycle import State
+from modelservice_runtime.server.routes.encoders import encoder_routes
+from modelservice_runtime.server.routes.generation import generation_routes
+from modelservice_runtime.server.routes.models import model_routes
+from modelservice_runtime.server.service import Service
+
+
+def build_app(service: Service) -> ASGIApp:
+    """Return the application of the inference port."""
+    app = FastAPI(
+        title="modelservice",
+        version=getattr(modelservice_runtime, "__version__", "0"),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    install_errors(app, service.metrics)
+    for routes in (model_routes, generation_routes, encoder_routes):
+        app.include_router(routes(service))
+    limits = service.settings.limits
+    guard_limits = GuardLimits(limits.max_body_bytes, limits.body_seconds, limits.max_connections)
+    return Guard(app, guard_limits, service.metrics, lambda: service.lifecycle.state is State.DRAINING)

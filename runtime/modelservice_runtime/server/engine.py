@@ -1,0 +1,95 @@
+"""Starting the engine: from settings to a warm task, on the torch thread.
+
+Nothing here imports torch at the top: the HTTP servers are up before. The first statement that needs it, `import
+torch`, runs on the torch thread and stays there.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from modelservice_runtime.config import Settings
+from modelservice_runtime.engine.intake import Intake, QueueLimits
+from modelservice_runtime.engine.resources import read_resources
+from modelservice_runtime.engine.scheduling import Outbox
+from modelservice_runtime.engine.worker import Steps
+from modelservice_runtime.models.folder import open_folder
+from modelservice_runtime.observability.metrics import Metrics
+from modelservice_runtime.server.lifecycle import STARTING, State
+from modelservice_runtime.server.service import Service
+from modelservice_runtime.tasks.base import TaskContext, load_task, resolve_task
+
+logger = logging.getLogger(__name__)
+
+QUEUED_TOKENS_PER_REQUEST = 2048
+HEAVY = ("torch", "transformers")
+
+
+def prepare_engine(service: Service, loop: asyncio.AbstractEventLoop, wake: Callable[[], None]) -> Steps:
+    """Check the folder, import torch, load the model and warm it up. Raises RuntimeFault."""
+    settings, lifecycle, metrics = service.settings, service.lifecycle, service.metrics
+    folder = open_folder(Path(settings.model.path), trust_remote_code=settings.model.trust_remote_code)
+    service.folder = folder
+    info = resolve_task(settings.model.task, folder)
+    metrics.task = info.name
+    service.info = info
+    for module in HEAVY:
+        import_module(module)
+    lifecycle.enter(State.LOADING)
+    context = TaskContext(
+        task=info.name,
+        folder=folder,
+        settings=settings,
+        resources=read_resources(),
+        intake=Intake(_queue_limits(settings), wake),
+        outbox=Outbox(loop),
+        meter=metrics,
+    )
+    task = load_task(info, context)
+    lifecycle.enter(State.WARMING)
+    task.warm_up()
+    service.task = task
+    return task.scheduler
+
+
+def report_ready(service: Service) -> None:
+    """Tell logs and metrics what is served and how long each stage of the start took."""
+    task, metrics, lifecycle = service.task, service.metrics, service.lifecycle
+    if task is None:
+        return
+    facts = task.facts
+    metrics.model_info.info(
+        {
+            "model": metrics.model,
+            "task": metrics.task,
+            "dtype": facts.dtype,
+            "device": facts.device,
+            "quantization": service.settings.engine.quantization,
+            "context": str(facts.context),
+        }
+    )
+    stages = {str(state): round(lifecycle.seconds.get(state, 0.0), 3) for state in STARTING}
+    for stage, seconds in stages.items():
+        metrics.load_seconds.labels(metrics.model, stage).set(seconds)
+    metrics.ready.labels(metrics.model).set(1)
+    logger.info(
+        "ready",
+        extra={
+            "model": metrics.model,
+            "task": metrics.task,
+            "parameters": facts.parameters,
+            "device": facts.device,
+            "dtype": facts.dtype,
+            "context": facts.context,
+            "kv_budget_tokens": facts.kv_budget_tokens,
+            "stages": stages,
+            "total_seconds": round(lifecycle.total_seconds or 0.0, 3),
+        },
+    )
+
+
+def _queue_limits(settings: Settings) -> QueueLimits:
+    limits = settings.limits
+    return QueueLimits(limits.max_queue, limits.max_queue * QUEUED_TOKENS_PER_REQUEST, limits.queue_seconds)

@@ -1,0 +1,142 @@
+"""Every answer that is not a success, in OpenAI's shape: what is wrong, where, and the way out.
+
+Messages never repeat what the client sent, beyond the name of a field: bodies stay out of logs and answers.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from modelservice_runtime.engine.scheduling import Cancelled, Draining, ForwardFailed, QueueFull
+from modelservice_runtime.observability.metrics import Metrics
+from modelservice_runtime.tasks.inputs import InvalidInput
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = "1"
+TYPES: Mapping[int, str] = {
+    400: "invalid_request_error",
+    404: "invalid_request_error",
+    405: "invalid_request_error",
+    408: "timeout_error",
+    413: "invalid_request_error",
+    429: "rate_limit_error",
+    499: "cancelled_error",
+    503: "unavailable_error",
+    504: "timeout_error",
+}
+UNION_PARTS = frozenset({"str", "int", "float", "bool", "none", "constrained-str", "constrained-int"})
+
+
+class ApiError(Exception):
+    """An answer to a client; raised anywhere on the event loop."""
+
+    def __init__(self, status: int, message: str, *, code: str, param: str | None = None, rejected: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.param = param
+        self.rejected = rejected
+
+    def body(self) -> dict[str, Any]:
+        """Return the JSON body."""
+        return error_body(self.status, str(self), code=self.code, param=self.param)
+
+
+def error_body(status: int, message: str, *, code: str, param: str | None = None) -> dict[str, Any]:
+    """Return an error in OpenAI's shape."""
+    return {"error": {"message": message, "type": TYPES.get(status, "server_error"), "param": param, "code": code}}
+
+
+def headers_for(status: int) -> dict[str, str]:
+    """Return the headers that belong to a status."""
+    return {"retry-after": RETRY_SECONDS} if status in (429, 503) else {}
+
+
+def to_api_error(error: Exception) -> ApiError:
+    """Translate what tasks and schedulers raise."""
+    match error:
+        case ApiError():
+            return error
+        case InvalidInput():
+            return ApiError(400, str(error), code="invalid_value", param=error.field, rejected=error.reason)
+        case QueueFull():
+            message = f"the server is full: {error}; try again shortly or add replicas"
+            return ApiError(429, message, code=error.reason, rejected=error.reason)
+        case Draining():
+            return ApiError(503, str(error), code="draining", rejected="draining")
+        case Cancelled(reason="drain"):
+            return ApiError(503, "the server is shutting down and ran out of time", code="draining")
+        case Cancelled(reason="disconnect"):
+            return ApiError(499, "the client closed the connection", code="disconnect")
+        case Cancelled():
+            return ApiError(504, "the request took longer than the server allows; ask for less", code=error.reason)
+        case ForwardFailed():
+            logger.error("forward pass failed", exc_info=error.__cause__)
+            return ApiError(500, f"{error}; the server goes on", code="engine_error")
+    logger.error("unexpected error", exc_info=error)
+    return ApiError(500, "an unexpected error happened; the log of the server has it", code="internal_error")
+
+
+def install_errors(app: FastAPI, metrics: Metrics) -> None:
+    """Make the app answer every exception in one shape."""
+
+    async def answer(_request: Request, error: Exception) -> JSONResponse:
+        translated = to_api_error(error)
+        if translated.rejected:
+            metrics.rejected.labels(metrics.model, translated.rejected).inc()
+        return JSONResponse(translated.body(), translated.status, headers_for(translated.status))
+
+    async def answer_invalid(_request: Request, error: Exception) -> JSONResponse:
+        metrics.rejected.labels(metrics.model, "invalid").inc()
+        problems = error.errors() if isinstance(error, RequestValidationError) else []
+        param, message = explain_invalid(problems)
+        return JSONResponse(error_body(400, message, code="invalid_value", param=param), 400)
+
+    async def answer_http(_request: Request, error: Exception) -> JSONResponse:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        message = {404: "there is no such path; /openapi.json lists them", 405: "this path does not take this method"}
+        return JSONResponse(
+            error_body(status, message.get(status, "the request was refused"), code="not_found" if status == 404 else "http"),
+            status,
+        )
+
+    for kind in (ApiError, InvalidInput, QueueFull, Draining, Cancelled, ForwardFailed):
+        app.add_exception_handler(kind, answer)
+    app.add_exception_handler(RequestValidationError, answer_invalid)
+    app.add_exception_handler(HTTPException, answer_http)
+
+
+def explain_invalid(problems: Sequence[Mapping[str, Any]]) -> tuple[str | None, str]:
+    """Return the field and the message for pydantic's complaints; the deepest one is the most telling."""
+    if not problems:
+        return None, "the body is not valid"
+    problem = max(problems, key=lambda item: len(item["loc"]))
+    kind = problem["type"]
+    if kind == "json_invalid":
+        return None, "the body is not valid JSON"
+    field = _field(problem)
+    if kind == "extra_forbidden":
+        return field, f"{field}: unknown field; remove it"
+    if kind == "missing" and not field:
+        return None, "the body is missing; send a JSON object with content-type application/json"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if kind == "unsupported":
+        return problem["ctx"]["field"], message
+    return field or None, f"{field}: {message[:1].lower()}{message[1:]}" if field else message
+
+
+def _field(problem: Mapping[str, Any]) -> str:
+    """Return the dotted path without `body` and without the names that pydantic gives to members of a union."""
+    path = [part for part in problem["loc"] if part != "body"]
+    known = [str(part) for part in path if isinstance(part, int) or _is_field_name(str(part))]
+    return ".".join(known)
+
+
+def _is_field_name(part: str) -> bool:
+    return part not in UNION_PARTS and part.replace("_", "").isalnum() and part[:1].islower()

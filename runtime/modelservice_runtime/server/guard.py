@@ -1,0 +1,137 @@
+"""The outermost layer of the inference server: what a request may cost before anyone looks at it.
+
+The body is read here, whole, before the application runs: within a size, within a time, and without occupying
+anything but its connection. A client that drips its body byte by byte therefore never holds a slot of the model. The
+guard also counts every answer, and closes connections politely while the process drains.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from modelservice_runtime.observability.metrics import Metrics
+from modelservice_runtime.server.errors import ApiError, headers_for
+
+UNMATCHED = "_unmatched"
+MODEL_KEY = "modelservice.model"
+
+
+@dataclass(frozen=True, slots=True)
+class GuardLimits:
+    """Bounds of one request body, and of all open requests."""
+
+    body_bytes: int
+    body_seconds: float
+    open_requests: int
+
+
+class Guard:
+    """ASGI middleware; `is_draining` is asked once per answer."""
+
+    def __init__(self, app: ASGIApp, limits: GuardLimits, metrics: Metrics, is_draining: Callable[[], bool]) -> None:
+        self._app = app
+        self._limits = limits
+        self._metrics = metrics
+        self._is_draining = is_draining
+        self._open = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Guard one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answer = _Answer(send, self._is_draining())
+        began = time.monotonic()
+        self._open += 1
+        try:
+            if self._open > self._limits.open_requests:
+                raise ApiError(503, "too many open requests; try again shortly", code="overloaded", rejected="queue_full")
+            body = await self._read(scope, receive)
+            await self._app(scope, _replay(body, receive), answer.send)
+        except ApiError as error:
+            await self._refuse(error, answer)
+        finally:
+            self._open -= 1
+            self._count(scope, answer.status, time.monotonic() - began)
+
+    async def _read(self, scope: Scope, receive: Receive) -> bytes:
+        """Read the whole body. Raises ApiError 413, 408, or 499 when the client left."""
+        limit = self._limits.body_bytes
+        too_large = ApiError(
+            413, f"the body is larger than {limit} bytes; send less, or raise limits.max_body_bytes",
+            code="body_too_large", rejected="body_too_large",
+        )  # fmt: skip
+        if any(name == b"content-length" and int(value) > limit for name, value in scope["headers"]):
+            raise too_large
+        chunks, size = [], 0
+        try:
+            async with asyncio.timeout(self._limits.body_seconds):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise ApiError(499, "the client closed the connection", code="disconnect")
+                    chunks.append(message.get("body", b""))
+                    size += len(chunks[-1])
+                    if size > limit:
+                        raise too_large
+                    if not message.get("more_body", False):
+                        return b"".join(chunks)
+        except TimeoutError:
+            raise ApiError(
+                408, f"the body did not arrive within {self._limits.body_seconds:g} seconds",
+                code="body_timeout", rejected="invalid",
+            ) from None  # fmt: skip
+
+    async def _refuse(self, error: ApiError, answer: "_Answer") -> None:
+        if error.rejected:
+            self._metrics.rejected.labels(self._metrics.model, error.rejected).inc()
+        body = json.dumps(error.body()).encode()
+        headers = {"content-type": "application/json", "connection": "close", **headers_for(error.status)}
+        await answer.send(
+            {
+                "type": "http.response.start",
+                "status": error.status,
+                "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+            }
+        )
+        await answer.send({"type": "http.response.body", "body": body})
+
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+        endpoint = getattr(scope.get("route"), "path", UNMATCHED)
+        model = self._metrics.label_of(scope.get(MODEL_KEY, self._metrics.model))
+        self._metrics.requests.labels(model, self._metrics.task, endpoint, str(status)).inc()
+        self._metrics.request_duration.labels(model, self._metrics.task, endpoint).observe(seconds)
+
+
+class _Answer:
+    """Remembers the status of an answer, and asks the client to reconnect elsewhere while draining."""
+
+    def __init__(self, send: Send, draining: bool) -> None:
+        self._send = send
+        self._draining = draining
+        self.status = 499
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            if self._draining:
+                message = {**message, "headers": [*message.get("headers", []), (b"connection", b"close")]}
+        await self._send(message)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives the body once and then waits for the client to leave."""
+    given = False
+
+    async def replay() -> Message:
+        nonlocal given
+        if not given:
+            given = True
+            return {"type": "http.request", "body": body, "more_body": False}
+        return await receive()
+
+    return replay

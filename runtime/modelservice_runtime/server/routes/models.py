@@ -1,0 +1,37 @@
+"""`/v1/models`: what this server serves."""
+
+from fastapi import APIRouter
+
+from modelservice_runtime.protocols.openai_models import ModelCard, ModelList
+from modelservice_runtime.server.errors import ApiError
+from modelservice_runtime.server.service import Service
+
+
+def model_routes(service: Service) -> APIRouter:
+    """Return the endpoints that list models; they answer while the model still loads."""
+    router = APIRouter(tags=["models"])
+
+    def card() -> ModelCard:
+        return ModelCard(
+            id=service.settings.served_name,
+            created=service.started_at,
+            task=service.info.name if service.info else service.settings.model.task,
+            max_model_len=service.task.facts.context if service.task else None,
+        )
+
+    @router.get("/v1/models")
+    async def list_models() -> ModelList:
+        """List the served model."""
+        return ModelList(data=[card()])
+
+    @router.get("/v1/models/{name:path}")
+    async def get_model(name: str) -> ModelCard:
+        """Describe the served model."""
+        if name != service.settings.served_name:
+            raise ApiError(
+                404, f"there is no such model here; this server serves {service.settings.served_name!r}",
+                code="model_not_found", param="model",
+            )  # fmt: skip
+        return card()
+
+    return router

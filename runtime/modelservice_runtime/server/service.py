@@ -1,0 +1,159 @@
+"""From a parsed request to the results of its items: the one path that all endpoints take.
+
+Preparing (tokenising) runs on a small pool of threads, computing on the torch thread; the event loop only waits. While
+it waits it listens for the client: one that leaves, of a stream or of a unary call alike, frees its slot within one
+step, and so does a request that exceeds its time.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+
+from modelservice_runtime.config import Settings
+from modelservice_runtime.engine.scheduling import Cancelled, Ticket
+from modelservice_runtime.models.folder import ModelFolder
+from modelservice_runtime.observability.metrics import Metrics
+from modelservice_runtime.server.errors import ApiError
+from modelservice_runtime.server.guard import MODEL_KEY
+from modelservice_runtime.server.lifecycle import Lifecycle
+from modelservice_runtime.tasks.base import LoadedTask, TaskInfo
+from modelservice_runtime.tasks.inputs import InvalidInput, Item
+
+T = TypeVar("T")
+POOL_THREADS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """The items of one request and their tickets, in the same order."""
+
+    items: Sequence[Item]
+    tickets: Sequence[Ticket]
+
+    @property
+    def prompt_cost(self) -> int:
+        """Sum of the costs."""
+        return sum(item.cost for item in self.items)
+
+
+class Service:
+    """What the endpoints use. `task` is set once the model is loaded."""
+
+    def __init__(self, settings: Settings, lifecycle: Lifecycle, metrics: Metrics) -> None:
+        self.settings = settings
+        self.lifecycle = lifecycle
+        self.metrics = metrics
+        self.started_at = int(time.time())
+        self.folder: ModelFolder | None = None
+        self.info: TaskInfo | None = None
+        self.task: LoadedTask | None = None
+        self._pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="prepare")
+
+    def require(self, request: Request, model: str, tasks: Sequence[str]) -> LoadedTask:
+        """Return the task when it is ready and serves what the endpoint needs. Raises ApiError 503, 404 or 400."""
+        request.scope[MODEL_KEY] = model
+        served = self.settings.served_name
+        if model != served:
+            raise ApiError(
+                404, f"there is no model {model[:80]!r} here; this server serves {served!r}",
+                code="model_not_found", param="model", rejected="invalid",
+            )  # fmt: skip
+        if self.task is None or self.info is None or self.lifecycle.is_starting:
+            raise ApiError(
+                503, f"the model is not ready yet ({self.lifecycle.state}); try again shortly",
+                code="not_ready", rejected="not_ready",
+            )  # fmt: skip
+        if self.info.name not in tasks:
+            raise ApiError(
+                400, f"{served!r} serves {self.info.name}, not {tasks[0]}; use {self.info.endpoint}",
+                code="wrong_task", param="model", rejected="invalid",
+            )  # fmt: skip
+        return self.task
+
+    async def submit(self, task: LoadedTask, request: Any) -> Submission:
+        """Prepare a request and queue its items, all or none. Raises InvalidInput, QueueFull or Draining."""
+        began = time.monotonic()
+        items = await asyncio.get_running_loop().run_in_executor(self._pool, task.prepare, request)
+        self.metrics.stage("tokenize", time.monotonic() - began)
+        limit = self.settings.limits.max_inputs
+        if len(items) > limit:
+            raise InvalidInput("input", f"at most {limit} inputs are taken in one request, not {len(items)}")
+        tickets: list[Ticket] = []
+        try:
+            for item in items:
+                tickets.append(task.scheduler.submit(item.value, item.cost))
+        except Exception:
+            self.cancel(task, tickets, "disconnect")
+            raise
+        return Submission(items, tickets)
+
+    def cancel(self, task: LoadedTask, tickets: Sequence[Ticket], reason: str) -> None:
+        """Cancel tickets; those that are done already do not mind."""
+        for ticket in tickets:
+            task.scheduler.cancel(ticket, reason)
+
+    async def attend(self, request: Request, task: LoadedTask, submission: Submission, work: Awaitable[T]) -> T:
+        """Wait for `work` while the client stays and the time lasts; else cancel the tickets and raise Cancelled."""
+        working = asyncio.ensure_future(work)
+        leaving = asyncio.ensure_future(_left(request))
+        seconds = self.settings.limits.request_seconds
+        try:
+            done, _ = await asyncio.wait({working, leaving}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if working in done:
+                return working.result()
+            raise Cancelled("disconnect" if done else "timeout")
+        except (Cancelled, asyncio.CancelledError) as error:
+            self.cancel(task, submission.tickets, error.reason if isinstance(error, Cancelled) else "disconnect")
+            raise
+        finally:
+            working.cancel()
+            leaving.cancel()
+
+    async def results(self, submission: Submission) -> list[Any]:
+        """Wait for the results of all tickets. Raises what the first failing one raises."""
+        return list(await asyncio.gather(*(ticket.result() for ticket in submission.tickets)))
+
+    def close(self) -> None:
+        """Stop the pool."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+async def _left(request: Request) -> None:
+    """Return when the client has closed the connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def merge(tickets: Sequence[Ticket], deadline: float) -> AsyncIterator[tuple[int, Any]]:
+    """Yield (index, value) of all tickets as they come, until each is done.
+
+    Raises Cancelled("timeout") at `deadline` (monotonic), or what a ticket raises.
+    """
+    queue: asyncio.Queue[tuple[int, Any, Exception | None]] = asyncio.Queue()
+
+    async def pump(index: int, ticket: Ticket) -> None:
+        try:
+            async for value in ticket.events():
+                queue.put_nowait((index, value, None))
+        except Exception as error:
+            queue.put_nowait((index, None, error))
+
+    pumps = [asyncio.ensure_future(pump(index, ticket)) for index, ticket in enumerate(tickets)]
+    try:
+        while not (queue.empty() and all(pump.done() for pump in pumps)):
+            try:
+                async with asyncio.timeout_at(asyncio.get_running_loop().time() + deadline - time.monotonic()):
+                    index, value, error = await queue.get()
+            except TimeoutError:
+                raise Cancelled("timeout") from None
+            if error is not None:
+                raise error
+            yield index, value
+    finally:
+        for pump_task in pumps:
+            pump_task.cancel()

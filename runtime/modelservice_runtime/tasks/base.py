@@ -1,0 +1,120 @@
+"""What a task is, and the table of all tasks.
+
+The table is free of torch: the server reads it while the model is not loaded. The module of a task is imported on the
+torch thread, when its model is loaded.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+from modelservice_runtime.config import Settings
+from modelservice_runtime.engine.intake import Intake
+from modelservice_runtime.engine.resources import Resources
+from modelservice_runtime.engine.scheduling import Meter, Outbox, Scheduler
+from modelservice_runtime.errors import UnusableModel
+from modelservice_runtime.models.folder import ModelFolder, read_json
+from modelservice_runtime.tasks.inputs import Item
+
+
+@dataclass(frozen=True, slots=True)
+class TaskContext:
+    """What a task is given to load itself."""
+
+    task: str
+    folder: ModelFolder
+    settings: Settings
+    resources: Resources
+    intake: Intake
+    outbox: Outbox
+    meter: Meter
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What a loaded model turned out to be."""
+
+    parameters: int
+    device: str
+    dtype: str
+    context: int
+    kv_budget_tokens: int = 0
+
+
+class LoadedTask(Protocol):
+    """A task with its model in memory."""
+
+    facts: ModelFacts
+    scheduler: Scheduler
+
+    def warm_up(self) -> None:
+        """Compute something small, so that the first request does not pay for it; torch thread."""
+
+    def prepare(self, request: Any) -> Sequence[Item]:
+        """Turn a request into items; CPU pool. Raises InvalidInput."""
+
+    def finish(self, request: Any, items: Sequence[Item], results: Sequence[Any]) -> Any:
+        """Turn the results of all items into the answer; event loop, cheap."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskInfo:
+    """One row of the table: a task, its module, the architectures it is found by, and its endpoint."""
+
+    name: str
+    module: str
+    heads: tuple[str, ...]
+    endpoint: str
+
+
+TASKS = (
+    TaskInfo("chat", "generation", ("ForCausalLM", "LMHeadModel"), "/v1/chat/completions"),
+    TaskInfo("text-generation", "generation", ("ForCausalLM", "LMHeadModel"), "/v1/completions"),
+    TaskInfo("text-classification", "classification", ("ForSequenceClassification",), "/v1/classify"),
+    TaskInfo("feature-extraction", "embedding", ("Model", "ForMaskedLM"), "/v1/embeddings"),
+)
+
+
+def resolve_task(requested: str, folder: ModelFolder) -> TaskInfo:
+    """Return the task that was asked for, or the one that the architecture is made for.
+
+    Raises UnusableModel when no task fits.
+    """
+    if requested != "auto":
+        return find_task(requested)
+    if (folder.path / "modules.json").is_file():
+        return find_task("feature-extraction")
+    for info in TASKS:
+        if folder.architecture.endswith(info.heads):
+            if info.name == "chat" and not _has_chat_template(folder):
+                continue
+            return info
+    raise UnusableModel(
+        f"no task of this runtime fits the architecture {folder.architecture or '(none in config.json)'}",
+        hint=f"set model.task to one of {', '.join(info.name for info in TASKS)}, or use another model",
+    )
+
+
+def find_task(name: str) -> TaskInfo:
+    """Return a task by name. Raises UnusableModel when there is none."""
+    for info in TASKS:
+        if info.name == name:
+            return info
+    raise UnusableModel(
+        f"model.task {name!r} is not a task of this runtime",
+        hint=f"set it to auto or to one of {', '.join(info.name for info in TASKS)}",
+    )
+
+
+def load_task(info: TaskInfo, context: TaskContext) -> LoadedTask:
+    """Import the task's module and load its model; torch thread. Raises RuntimeFault."""
+    module = import_module(f"modelservice_runtime.tasks.{info.module}")
+    load = cast(Callable[[TaskContext], LoadedTask], module.load)
+    return load(context)
+
+
+def _has_chat_template(folder: ModelFolder) -> bool:
+    if (folder.path / "chat_template.jinja").is_file():
+        return True
+    return bool((read_json(folder.path / "tokenizer_config.json") or {}).get("chat_template"))

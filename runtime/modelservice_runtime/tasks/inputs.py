@@ -1,0 +1,75 @@
+"""What protocols hand to tasks: plain values, free of wire formats and of torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+class InvalidInput(ValueError):  # noqa: N818 - named for the situation
+    """A request is well-formed, but this model cannot take it; `field` names the culprit."""
+
+    def __init__(self, field: str, message: str, *, reason: str = "invalid") -> None:
+        super().__init__(message)
+        self.field = field
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationOptions:
+    """How to continue a prompt; `max_new_tokens` None means as far as the context and the limits allow."""
+
+    max_new_tokens: int | None
+    temperature: float
+    top_p: float
+    top_k: int
+    seed: int | None
+    stop: tuple[str, ...]
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextPrompts:
+    """Prompts as text or as token ids."""
+
+    prompts: Sequence[str | Sequence[int]]
+    options: GenerationOptions
+    max_tokens_field: str = "max_tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """Messages for the model's chat template."""
+
+    messages: Sequence[Mapping[str, Any]]
+    options: GenerationOptions
+    max_tokens_field: str = "max_tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Texts, or token ids, that an encoder reads."""
+
+    texts: Sequence[str | Sequence[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What a scheduler is given: a value, and its cost in tokens."""
+
+    value: Any
+    cost: int
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A class and its probability."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """An embedding as little-endian float32 bytes, so that base64 costs no conversion."""
+
+    data: bytes
