@@ -1,0 +1,131 @@
+"""Clusters made of processes on this machine, without a container engine."""
+
+import secrets
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.cluster import binaries, cleanup, controlplane, network, pki, process
+from tests.cluster.cluster import Cluster
+from tests.cluster.errors import ClusterError
+from tests.cluster.progress import say, step
+from tests.cluster.state import State, all_states, clusters_root, load_state, locked
+
+NODE_NAME = "node1"
+
+
+class LocalCluster(Cluster):
+    """A cluster of provider `local`."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self.name = state.name
+        self.kubeconfig = state.kubeconfig
+        self.audit_log = state.audit_log
+        self.server_url = state.server_url
+        self.host_address = state.host_address if state.mode == "node" else "127.0.0.1"
+
+    @classmethod
+    def look_up(cls, name: str) -> "LocalCluster | None":
+        """The cluster when its state says that it was brought up."""
+        state = load_state(name)
+        return cls(state) if state is not None and state.ready else None
+
+    @classmethod
+    def bring_up(cls, name: str, mode: str) -> "LocalCluster":
+        """Make the cluster, or return it when it is healthy; what a crash left is removed first, and the cluster starts empty."""
+        with locked(f"cluster-{name}"):
+            state = load_state(name)
+            if state is not None and state.ready and _is_healthy(state):
+                if state.mode != mode and mode == "node":
+                    raise ClusterError(f"cluster {name} runs as {state.mode}; bring it down first, or choose another name")
+                return cls(state)
+            if (clusters_root() / name).exists():
+                say(f"cluster {name} is there but not healthy: removing what is left of it, and starting an empty one")
+                cleanup.remove(name)
+            programs = binaries.ensure(binaries.NODE if mode == "node" else binaries.CONTROL_PLANE)
+            state = _reserve(name, mode)
+            try:
+                _start(state, programs)
+            except BaseException:
+                _keep_logs(state)
+                cleanup.remove(name)
+                raise
+            return cls(state)
+
+    def down(self) -> None:
+        """Remove the cluster."""
+        with locked(f"cluster-{self.name}"):
+            cleanup.remove(self.name)
+
+    def status(self) -> list[tuple[str, str]]:
+        """The cluster's facts, then each process."""
+        facts = [("mode", self._state.mode), ("server", self.server_url), ("kubeconfig", str(self.kubeconfig))]
+        facts += [("healthy", "yes" if _is_healthy(self._state) else "no")]
+        running = [(child.name, f"pid {child.pid}" if process.is_alive(child) else "ended") for child in self._state.children]
+        return facts + running
+
+    def logs(self, name: str) -> Path | None:
+        """The log of one process."""
+        file = process.log_file(self._state, name)
+        return file if file.exists() else None
+
+    def build_image(self, tag: str, context: Path, dockerfile: Path, args: Mapping[str, str] | None = None) -> None:
+        """Build with BuildKit into the kubelet's store."""
+        raise ClusterError("no node")
+
+    def load(self, archive: Path) -> None:
+        """Import into the kubelet's store."""
+        raise ClusterError("no node")
+
+    def image_digest(self, tag: str) -> str:
+        """The digest in the kubelet's store."""
+        raise ClusterError("no node")
+
+    def has_image(self, tag: str) -> bool:
+        """Whether the kubelet's store has it."""
+        raise ClusterError("no node")
+
+
+def _is_healthy(state: State) -> bool:
+    return all(process.is_alive(child) for child in state.children) and controlplane.ApiProbe(state).answers("/readyz")
+
+
+def _reserve(name: str, mode: str) -> State:
+    """Choose what no other cluster has, and write it down before anybody else can choose."""
+    with locked("allocate"):
+        others = all_states()
+        slot = network.choose_slot({other.slot for other in others}, network.machine_networks())
+        ports = network.choose_ports(controlplane.PORTS, {port for other in others for port in other.ports.values()})
+        state = State(name=name, mode=mode, slot=slot, ports=ports, token=secrets.token_hex(8))
+        state.save()
+    return state
+
+
+def _start(state: State, programs: Path) -> None:
+    with step("keys and certificates"):
+        pki.write_keys(state, NODE_NAME)
+    controlplane.start_control_plane(state, programs)
+    state.ready = True
+    state.save()
+
+
+def _keep_logs(state: State) -> None:
+    """Keep the logs of a failed start where the next one does not remove them."""
+    logs, kept = state.folder / "log", clusters_root().parent / "failed" / state.name
+    if logs.is_dir():
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.copytree(logs, kept)
+        say(f"the logs are kept in {kept}")
+
+
+def remove_any(name: str) -> None:
+    """Remove the cluster `name`, whichever provider has it, also one that never came up."""
+    if (clusters_root() / name).exists():
+        with locked(f"cluster-{name}"):
+            cleanup.remove(name)
+        return
+    try:
+        Cluster.find(name).down()
+    except ClusterError:
+        say(f"there is no cluster {name}")
