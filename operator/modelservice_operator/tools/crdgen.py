@@ -89,7 +89,7 @@ def _root_schema(kind: type[ModelService] | type[RuntimeProfile], status: type[M
     properties.pop("status", None)
     for name in ("apiVersion", "kind"):
         properties[name] = {"description": properties[name]["description"], "type": "string"}
-    properties["metadata"] = {"type": "object"}
+    properties["metadata"] = {"type": "object", "properties": {"name": {"type": "string"}}}
     if status is not None:
         properties["status"] = structural_schema(status)
     schema["required"] = ["spec"]

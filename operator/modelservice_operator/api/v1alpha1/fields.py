@@ -2,21 +2,24 @@
 
 Every string has a greatest length and every list and map a greatest size: the API server computes what its CEL rules
 may cost from them. Where a pattern could be missed by an honest mistake, it is a CEL rule with a message that shows the
-right form; those of quantities and percentages stay plain schema, because CEL cannot bound what may be a number.
+right form. Quantities have both, because matching a value that may also be a number is too dear for CEL in a map.
 """
 
+import re
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from ..markers import Atomic, IntOrString, ListMap, PreserveUnknown, matches
+from ..markers import Atomic, Cel, IntOrString, ListMap, PreserveUnknown, matches
 from ..quantity import MAX_LENGTH as QUANTITY_MAX_LENGTH
 from ..quantity import PATTERN as QUANTITY_PATTERN
+from ..quantity import is_quantity
 from .block import Block
 
 _LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN: Final = rf"{_LABEL}([.]{_LABEL})*"
 _QUALIFIED: Final = r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
+_PERCENTAGE: Final = "^(100|[1-9]?[0-9])%$"
 _NAME_MESSAGE: Final = "must be the name of an object: lower case letters, digits, '-' and '.', such as hub-token"
 
 Text = Annotated[str, Field(max_length=1024)]
@@ -75,11 +78,14 @@ Duration = Annotated[
     matches("^([0-9]+(ms|s|m|h))+$", "must be a duration with its unit, such as 30s or 1m"),
 ]
 
-Percentage: Final = "^(100|[1-9]?[0-9])%$"
-
 IntOrPercent = Annotated[
-    Annotated[int, Field(ge=0, le=1000000)] | Annotated[str, Field(max_length=4, pattern=Percentage)],
+    Annotated[int, Field(ge=0, le=1000000)] | Annotated[str, Field(max_length=4)],
     IntOrString(),
+    Cel(
+        f"type(self) == int ? self >= 0 && self <= 1000000 : self.matches(r'{_PERCENTAGE}')",
+        "must be a number of pods, such as 1, or a percentage from 0% to 100%",
+        lambda value: isinstance(value, int) or re.fullmatch(_PERCENTAGE, value) is not None,
+    ),
 ]
 """A number of pods, or a percentage of the replicas such as 25%."""
 
@@ -87,6 +93,11 @@ Quantity = Annotated[
     Annotated[int, Field(ge=0, le=2**53)]
     | Annotated[str, Field(max_length=QUANTITY_MAX_LENGTH, pattern=QUANTITY_PATTERN)],
     IntOrString(),
+    Cel(
+        "type(self) == int ? self >= 0 && self <= 9007199254740992 : isQuantity(self) && !self.startsWith('-')",
+        "must be a quantity that is not negative, such as 2, 500m or 16Gi",
+        lambda value: isinstance(value, int) or is_quantity(value),
+    ),
 ]
 """A Kubernetes quantity, such as 2, 500m or 16Gi."""
 

@@ -87,15 +87,17 @@ class ModelService(Block):
     RULES = (
         Cel(
             f"size(self.metadata.name) <= {names.NAME_MAX_LENGTH}",
-            f"metadata.name: must have at most {names.NAME_MAX_LENGTH} characters, so that the names of all children "
+            f"must have at most {names.NAME_MAX_LENGTH} characters, so that the names of all children "
             "fit; choose a shorter name",
             lambda service: len(service.metadata.name) <= names.NAME_MAX_LENGTH,
+            field="metadata.name",
         ),
         Cel(
             f"self.metadata.name.matches('{_NAME}')",
-            "metadata.name: must begin with a letter and hold only lower case letters, digits and '-', because it "
+            "must begin with a letter and hold only lower case letters, digits and '-', because it "
             "names the Service; choose another name",
             lambda service: re.fullmatch(_NAME, service.metadata.name) is not None,
+            field="metadata.name",
         ),
     )
     RESOURCE: ClassVar[ResourceKind] = ResourceKind(

@@ -46,7 +46,7 @@ class _Only:
 
     def rule(self) -> Cel:
         """The rule on the spec."""
-        words = ", ".join(_literal(value).strip("'") for value in self.values)
+        words = " and ".join(_literal(value).strip("'") for value in self.values)
         verb = "works" if len(self.values) == 1 else "work"
         return Cel(
             f"{_missing(self.path)} || self.{self.path} in [{', '.join(map(_literal, self.values))}]",
@@ -99,13 +99,13 @@ _LIMITS: Final[tuple[_Absent | _Only, ...]] = (
 )
 
 _METRICS: Final = ("CPU", "Memory")
-_SCHEMES: Final = ("hf", "https", "pvc", "oci")
+_SCHEMES: Final = ("s3", "gs", "az")
 
 NOT_YET: Final[tuple[Cel, ...]] = (
     Cel(
-        f"self.model.uri.matches('^({'|'.join(_SCHEMES)})://')",
+        f"!self.model.uri.matches('^({'|'.join(_SCHEMES)})://')",
         f"s3://, gs:// and az:// do not work in this version; use {FORMS}",
-        lambda spec: scheme_of(spec.model.uri) in _SCHEMES,
+        lambda spec: scheme_of(spec.model.uri) not in _SCHEMES,
         field="model.uri",
         reason="FieldValueForbidden",
     ),

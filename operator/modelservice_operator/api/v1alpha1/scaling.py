@@ -62,7 +62,7 @@ class Autoscaling(Block):
     RULES = (
         Cel(
             "(has(self.backend) && self.backend == 'External') || has(self.maxReplicas)",
-            "is needed; set the most replicas that the autoscaler may start",
+            "set it to the most replicas that the autoscaler may start",
             lambda block: block.backend == "External" or block.has("maxReplicas"),
             field="maxReplicas",
             reason="FieldValueRequired",
@@ -100,8 +100,8 @@ class Autoscaling(Block):
     max_replicas: Annotated[int, Field(ge=1, le=1000)] | None = None
     """Most replicas; needed unless backend is External."""
     backend: Literal["HPA", "KEDA", "External"] = "HPA"
-    """Who scales: HPA makes a HorizontalPodAutoscaler; External leaves spec.replicas to a scaler of yours that uses the
-    scale subresource."""
+    """Who scales: HPA makes a HorizontalPodAutoscaler; External leaves spec.replicas, which must then be set to begin
+    with, to a scaler of yours that uses the scale subresource."""
     metrics: Annotated[list[Metric], Field(max_length=8), Atomic()] = Field(default_factory=list)
     """What is measured; empty means CPU at 80%."""
     behavior: OpenObject = Field(default_factory=dict)
