@@ -105,10 +105,8 @@ class Ticket:
 
     async def result(self) -> Any:
         """Wait for `Done` and return its value, dropping progress. Raises the error of `Failed`."""
-        value = None
-        async for value in self.events():
-            pass
-        return value
+        values = [value async for value in self.events()]
+        return values[-1]
 
 
 class Scheduler(Protocol):

@@ -11,7 +11,6 @@ The rows in use are always the first ones: whoever frees a row moves the last on
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 LENGTH_STEP = 128

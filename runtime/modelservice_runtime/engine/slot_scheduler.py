@@ -110,7 +110,9 @@ class Sequence:
 class SlotScheduler:
     """Implements `Scheduler` for `Generation` items."""
 
-    def __init__(self, runner: DecoderRunner, intake: Intake, outbox: Outbox, meter: Meter, prefill_tokens: int) -> None:
+    def __init__(
+        self, runner: DecoderRunner, intake: Intake, outbox: Outbox, meter: Meter, prefill_tokens: int
+    ) -> None:
         self._runner = runner
         self._intake = intake
         self._outbox = outbox

@@ -14,7 +14,7 @@ from transformers.cache_utils import DynamicCache
 
 from modelservice_runtime.engine.slot_cache import SlotCache
 from modelservice_runtime.errors import UnusableModel
-from modelservice_runtime.models.device import is_fatal
+from modelservice_runtime.models.device import is_fatal, without_gradients
 
 FULL, SLIDING = "full_attention", "sliding_attention"
 SUPPORTED_LAYERS = {FULL, SLIDING}
@@ -50,10 +50,12 @@ class CausalDecoder:
         """Tell whether the budget holds `rows` sequences of up to `length` positions."""
         return self._slots.fits(rows, length)
 
+    @without_gradients
     def reserve(self, rows: int, length: int, used_rows: int, used_length: int) -> None:
         """Make room for them, keeping the used corner."""
         self._slots.reserve(rows, length, used_rows, used_length)
 
+    @without_gradients
     def move(self, source: int, target: int, length: int) -> None:
         """Copy a row over another."""
         self._slots.move(source, target, length)
@@ -70,7 +72,7 @@ class CausalDecoder:
         """Tell whether the device is beyond use after this error."""
         return is_fatal(error)
 
-    @torch.inference_mode()
+    @without_gradients
     def prefill(self, row: int, start: int, tokens: Sequence[int]) -> Any:
         """Compute prompt tokens at `start` of a row; return the logits of the last one, [1, vocabulary]."""
         window = self._slots.window
@@ -82,7 +84,7 @@ class CausalDecoder:
             masks = self._masks(positions[0][:, None], window.span, lambda allowed: allowed[None, None])
         return self._forward(ids, positions, masks)
 
-    @torch.inference_mode()
+    @without_gradients
     def decode(self, tokens: Sequence[int], positions: Sequence[int]) -> Any:
         """Compute one token at `positions[i]` of each row i; return logits [rows, vocabulary]."""
         window = self._slots.window
@@ -120,10 +122,12 @@ class CausalDecoder:
         zeros = torch.zeros(mask.shape, dtype=dtype, device=self._device)
         return zeros.masked_fill(~mask, torch.finfo(dtype).min)
 
-    @torch.inference_mode()
+    @without_gradients
     def _probe_states(self) -> list[tuple[Any, Any]]:
         """Run two tokens through the model to learn the shapes of its keys and values, layer by layer."""
-        output = self._model(input_ids=torch.tensor([[0, 0]], device=self._device), past_key_values=DynamicCache(), use_cache=True)
+        output = self._model(
+            input_ids=torch.tensor([[0, 0]], device=self._device), past_key_values=DynamicCache(), use_cache=True
+        )
         layers = output.past_key_values.layers
         if not all(getattr(layer, "keys", None) is not None and layer.keys.dim() == 4 for layer in layers):
             raise UnusableModel(f"{type(self._model).__name__} does not keep plain keys and values for each layer")
@@ -138,7 +142,7 @@ class CausalDecoder:
         if unknown := self._kinds - SUPPORTED_LAYERS:
             raise UnusableModel(f"{name} has layers of kind {', '.join(sorted(unknown))}, which are not supported")
 
-    @torch.inference_mode()
+    @without_gradients
     def verify(self, tokens: Sequence[int]) -> None:
         """Decode two rows of unequal length and compare with the plain forward pass.
 
@@ -151,7 +155,9 @@ class CausalDecoder:
         self.prefill(1, 0, short[:-1])
         ours = self.decode([tokens[-1], short[-1]], [len(tokens) - 1, len(short) - 1]).float()
         for index, row in enumerate((tokens, short)):
-            plain = self._model(input_ids=torch.tensor([row], device=self._device), use_cache=False).logits[0, -1].float()
+            plain = (
+                self._model(input_ids=torch.tensor([row], device=self._device), use_cache=False).logits[0, -1].float()
+            )
             spread = float(plain.abs().max()) or 1.0
             worst = float((ours[index] - plain).abs().max()) / spread
             if not worst <= VERIFY_TOLERANCE[self._model.dtype]:

@@ -5,14 +5,17 @@ emulated, slower than float32, where they do not. An explicit dtype is honoured 
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 
 from modelservice_runtime.config import Settings
 from modelservice_runtime.engine.resources import Resources
 from modelservice_runtime.errors import AcceleratorMissing, UnusableModel
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +42,7 @@ def choose_placement(settings: Settings, checkpoint_dtype: str, resources: Resou
     torch.set_num_threads(resources.cpus)
     torch.set_num_interop_threads(1)
     device = _choose_device(settings)
-    dtype = settings.engine.dtype
+    dtype: str = settings.engine.dtype
     if dtype == "auto":
         dtype = _native_dtype(device, checkpoint_dtype)
     _refuse_unavailable(settings)
@@ -57,6 +60,11 @@ def choose_placement(settings: Settings, checkpoint_dtype: str, resources: Resou
         },
     )
     return Placement(device, dtype)
+
+
+def without_gradients(function: F) -> F:
+    """Run a function in torch's inference mode: no graph is kept and no versions are counted."""
+    return cast(F, torch.inference_mode()(function))
 
 
 def cpu_computes_bfloat16() -> bool:
@@ -103,6 +111,4 @@ def _refuse_unavailable(settings: Settings) -> None:
             hint="set engine.quantization to none",
         )
     if settings.engine.compile:
-        raise UnusableModel(
-            "engine.compile is not available in this runtime", hint="set engine.compile to false"
-        )
+        raise UnusableModel("engine.compile is not available in this runtime", hint="set engine.compile to false")

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from modelservice_runtime.errors import UnusableModel
+from modelservice_runtime.models.device import without_gradients
 
 
 class TextEncoder:
@@ -24,7 +25,7 @@ class TextEncoder:
         """Return the ids of a text with the special tokens around it; any thread."""
         return list(self._tokenizer.encode(text).ids)
 
-    @torch.inference_mode()
+    @without_gradients
     def forward(self, batch: Sequence[Sequence[int]]) -> tuple[Any, Any]:
         """Return the model's output and the attention mask [rows, longest row]; torch thread."""
         width = max(len(row) for row in batch)

@@ -95,7 +95,7 @@ def _refuse_pickles(path: Path) -> None:
     pickles = sorted(file.name for pattern in PICKLES for file in path.glob(pattern))
     if pickles:
         raise UnusableModel(
-            f"model.path: {path} holds {pickles[0]} but no *.safetensors; pickle checkpoints can run code and are not read",
+            f"model.path: {path} holds {pickles[0]} but no *.safetensors; pickle files can run code and are not read",
             hint="convert it: load it where you trust it and call save_pretrained(..., safe_serialization=True)",
         )
     raise UnusableModel(f"model.path: {path} holds no *.safetensors", hint="add the weights as safetensors")

@@ -73,6 +73,7 @@ def _pooling_mode(folder: ModelFolder, path: str) -> str:
     modes = [stated] if isinstance(stated, str) else [mode for key, mode in MODES.items() if config.get(key)]
     if len(modes) != 1 or modes[0] not in SUPPORTED:
         raise UnusableModel(
-            f"the pooling of {folder.path} is {' + '.join(modes) or 'not stated'}; supported is one of {', '.join(SUPPORTED)}"
+            f"the pooling of {folder.path} is {' + '.join(modes) or 'not stated'}; "
+            f"supported is one of {', '.join(SUPPORTED)}"
         )
     return modes[0]

@@ -7,7 +7,15 @@ autoscalers read also appear under the names of vLLM, so that stock configuratio
 
 from collections.abc import Callable, Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -45,7 +53,7 @@ class Metrics:
     """All instruments; also the `Meter` of the schedulers. `model` and `task` are fixed for the process."""
 
     def __init__(self, model: str) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self.model = model
         self.task = "unknown"

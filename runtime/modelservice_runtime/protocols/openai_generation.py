@@ -107,7 +107,12 @@ class TextPart(StrictBody):
 class Message(StrictBody):
     """A message of a conversation; parts of a message are joined."""
 
-    unsupported: ClassVar = {"tool_calls": LEAVE_OUT, "function_call": LEAVE_OUT, "refusal": LEAVE_OUT, "audio": LEAVE_OUT}
+    unsupported: ClassVar = {
+        "tool_calls": LEAVE_OUT,
+        "function_call": LEAVE_OUT,
+        "refusal": LEAVE_OUT,
+        "audio": LEAVE_OUT,
+    }
     role: Literal["system", "developer", "user", "assistant"]
     content: Text | Annotated[list[TextPart], Field(min_length=1, max_length=256)]
     name: Annotated[str, Field(max_length=64)] | None = None

@@ -31,6 +31,8 @@ class StrictBody(BaseModel):
         for name, advice in cls.unsupported.items():
             if name in data and data[name] not in DEFAULTS:
                 raise PydanticCustomError(
-                    "unsupported", "{field} is not supported by this server; {advice}", {"field": name, "advice": advice}
+                    "unsupported",
+                    "{field} is not supported by this server; {advice}",
+                    {"field": name, "advice": advice},
                 )
         return {name: value for name, value in data.items() if name not in cls.unsupported}

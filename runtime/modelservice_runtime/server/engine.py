@@ -16,7 +16,6 @@ from modelservice_runtime.engine.resources import read_resources
 from modelservice_runtime.engine.scheduling import Outbox
 from modelservice_runtime.engine.worker import Steps
 from modelservice_runtime.models.folder import open_folder
-from modelservice_runtime.observability.metrics import Metrics
 from modelservice_runtime.server.lifecycle import STARTING, State
 from modelservice_runtime.server.service import Service
 from modelservice_runtime.tasks.base import TaskContext, load_task, resolve_task

@@ -62,25 +62,31 @@ def to_api_error(error: Exception) -> ApiError:
     """Translate what tasks and schedulers raise."""
     match error:
         case ApiError():
-            return error
+            answer = error
         case InvalidInput():
-            return ApiError(400, str(error), code="invalid_value", param=error.field, rejected=error.reason)
+            answer = ApiError(400, str(error), code="invalid_value", param=error.field, rejected=error.reason)
         case QueueFull():
             message = f"the server is full: {error}; try again shortly or add replicas"
-            return ApiError(429, message, code=error.reason, rejected=error.reason)
+            answer = ApiError(429, message, code=error.reason, rejected=error.reason)
         case Draining():
-            return ApiError(503, str(error), code="draining", rejected="draining")
-        case Cancelled(reason="drain"):
-            return ApiError(503, "the server is shutting down and ran out of time", code="draining")
-        case Cancelled(reason="disconnect"):
-            return ApiError(499, "the client closed the connection", code="disconnect")
+            answer = ApiError(503, str(error), code="draining", rejected="draining")
         case Cancelled():
-            return ApiError(504, "the request took longer than the server allows; ask for less", code=error.reason)
+            answer = _explain_cancelled(error)
         case ForwardFailed():
             logger.error("forward pass failed", exc_info=error.__cause__)
-            return ApiError(500, f"{error}; the server goes on", code="engine_error")
-    logger.error("unexpected error", exc_info=error)
-    return ApiError(500, "an unexpected error happened; the log of the server has it", code="internal_error")
+            answer = ApiError(500, f"{error}; the server goes on", code="engine_error")
+        case _:
+            logger.error("unexpected error", exc_info=error)
+            answer = ApiError(500, "an unexpected error happened; the server's log has it", code="internal_error")
+    return answer
+
+
+def _explain_cancelled(error: Cancelled) -> ApiError:
+    if error.reason == "drain":
+        return ApiError(503, "the server is shutting down and ran out of time", code="draining")
+    if error.reason == "disconnect":
+        return ApiError(499, "the client closed the connection", code="disconnect")
+    return ApiError(504, "the request took longer than the server allows; ask for less", code=error.reason)
 
 
 def install_errors(app: FastAPI, metrics: Metrics) -> None:
@@ -102,7 +108,9 @@ def install_errors(app: FastAPI, metrics: Metrics) -> None:
         status = error.status_code if isinstance(error, HTTPException) else 500
         message = {404: "there is no such path; /openapi.json lists them", 405: "this path does not take this method"}
         return JSONResponse(
-            error_body(status, message.get(status, "the request was refused"), code="not_found" if status == 404 else "http"),
+            error_body(
+                status, message.get(status, "the request was refused"), code="not_found" if status == 404 else "http"
+            ),
             status,
         )
 

@@ -49,7 +49,9 @@ class Guard:
         self._open += 1
         try:
             if self._open > self._limits.open_requests:
-                raise ApiError(503, "too many open requests; try again shortly", code="overloaded", rejected="queue_full")
+                raise ApiError(
+                    503, "too many open requests; try again shortly", code="overloaded", rejected="queue_full"
+                )
             body = await self._read(scope, receive)
             await self._app(scope, _replay(body, receive), answer.send)
         except ApiError as error:

@@ -1,8 +1,8 @@
 """Server-sent events as OpenAI's clients read them.
 
-A request that is refused (a full queue, a prompt too long) is refused with a status before the stream begins. An
-error after that is an event of its own, and the stream then ends without `[DONE]`, so that nobody takes it for complete.
-A comment is sent when nothing else was for a while, so that proxies keep the connection.
+A request that is refused (a full queue, a prompt too long) is refused with a status before the stream begins. An error
+after that is an event of its own, and the stream then ends without `[DONE]`, so that nobody takes it for complete. A
+comment is sent when nothing else was for a while, so that proxies keep the connection.
 """
 
 import asyncio

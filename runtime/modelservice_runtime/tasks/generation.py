@@ -33,7 +33,9 @@ class Choice:
 class GenerationTask:
     """Implements `LoadedTask`."""
 
-    def __init__(self, context: TaskContext, tokenizer: Any, model: Any, facts: ModelFacts, runner: CausalDecoder) -> None:
+    def __init__(
+        self, context: TaskContext, tokenizer: Any, model: Any, facts: ModelFacts, runner: CausalDecoder
+    ) -> None:
         self.facts = facts
         self.scheduler = SlotScheduler(runner, context.intake, context.outbox, context.meter, PREFILL_TOKENS)
         self._tokenizer = tokenizer
@@ -134,7 +136,10 @@ def load(context: TaskContext) -> GenerationTask:
     tokenizer = load_tokenizer(context.folder, settings)
     model = load_model(AutoModelForCausalLM, context.folder, settings, placement)
     runner = CausalDecoder(
-        model, context_length(model, settings), settings.engine.max_concurrency, cache_bytes(placement, context.resources)
+        model,
+        context_length(model, settings),
+        settings.engine.max_concurrency,
+        cache_bytes(placement, context.resources),
     )
     facts = ModelFacts(
         count_parameters(model), placement.device, placement.dtype, runner.max_length, runner.budget_tokens

@@ -92,9 +92,7 @@ async def _stream(
 def _usage(submission: Submission, completion_tokens: int, body: GenerationBody) -> Usage:
     """Count the tokens of a request; a prompt counts once, however many answers it gets."""
     prompt = sum(len(item.value.prompt) for item in submission.items) // (body.n or 1)
-    return Usage(
-        prompt_tokens=prompt, completion_tokens=completion_tokens, total_tokens=prompt + completion_tokens
-    )
+    return Usage(prompt_tokens=prompt, completion_tokens=completion_tokens, total_tokens=prompt + completion_tokens)
 
 
 class _Wire(ABC):
