@@ -9,7 +9,10 @@ import yaml
 from modelservice_operator.api.v1alpha1 import ModelService, RuntimeProfile
 from tests.chart.tools import ROOT
 
-KINDS = {"ModelService": ModelService, "RuntimeProfile": RuntimeProfile}
+KINDS: dict[str, type[ModelService] | type[RuntimeProfile]] = {
+    "ModelService": ModelService,
+    "RuntimeProfile": RuntimeProfile,
+}
 SAMPLES = sorted((ROOT / "manifests" / "samples").glob("*.yaml"))
 DEMOS = sorted(path for path in (ROOT / "manifests" / "demo").glob("*.yaml") if path.name != "values.yaml")
 CHART_VALUES = ROOT / "charts" / "modelservice" / "values.yaml"
