@@ -1,0 +1,63 @@
+"""The state of the world around one ModelService, read from the cache alone: no reconcile begins with a request."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from modelservice_operator.api.kinds import BY_KIND
+from modelservice_operator.api.v1alpha1 import ModelService, RuntimeProfile
+from modelservice_operator.controller.keys import Key
+from modelservice_operator.domain import SpecError, read_profile, read_service
+from modelservice_operator.engine.cache import Cache, ObjectId, Record
+from modelservice_operator.kube.resources import POD, RUNTIME_PROFILE
+
+ChildId = tuple[str, str]
+"""Kind and name of a child."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One ModelService with everything that was seen around it.
+
+    `service` is None, and `error` says why, when its spec, or the profile that it names, cannot be read.
+    """
+
+    key: Key
+    record: Record
+    service: ModelService | None
+    profile: RuntimeProfile | None
+    children: Mapping[ChildId, dict[str, Any]]
+    pods: tuple[dict[str, Any], ...]
+    error: SpecError | None = None
+
+
+def observe(cache: Cache, key: Key) -> Observation | None:
+    """Return what is known around `key`, or None when the ModelService is gone or being deleted."""
+    record = cache.get(key.id)
+    if record is None or record.body["metadata"].get("deletionTimestamp"):
+        return None
+    members = cache.of_parent(key)
+    children = {(r.id.kind, r.id.name): dict(r.body) for r in members if r.id.kind in BY_KIND}
+    pods = tuple(dict(r.body) for r in members if r.id.kind == POD.kind)
+    service, profile, error = _read(cache, record)
+    return Observation(key, record, service, profile, children, pods, error)
+
+
+def _read(cache: Cache, record: Record) -> tuple[ModelService | None, RuntimeProfile | None, SpecError | None]:
+    service = None
+    try:
+        service = read_service(record.body)
+        return service, _profile_of(cache, service), None
+    except SpecError as error:
+        return service, None, error
+
+
+def _profile_of(cache: Cache, service: ModelService) -> RuntimeProfile | None:
+    """The profile that the service names, else the default one (the first by name, if several claim to be it)."""
+    reference = service.spec.runtime.profile_ref
+    if reference is not None:
+        named = cache.get(ObjectId(RUNTIME_PROFILE.kind, "", reference.name))
+        return None if named is None else read_profile(named.body)
+    defaults = [r for r in cache.of_kind(RUNTIME_PROFILE.kind) if (r.body.get("spec") or {}).get("default")]
+    first = min(defaults, key=lambda r: r.id.name, default=None)
+    return None if first is None else read_profile(first.body)

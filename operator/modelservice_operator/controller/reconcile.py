@@ -1,0 +1,151 @@
+"""Reconcile one ModelService: observe, decide, apply, report.
+
+Everything that is decided is decided by pure functions of `domain` on data from the cache. An object that is as it should
+be costs no request at all. Whatever is wrong with one ModelService becomes a condition of that one, and never stops another.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from modelservice_operator.controller.apply import Applier, NotLeading, Result
+from modelservice_operator.controller.decide import Decision, decide
+from modelservice_operator.controller.intake import Intake, record_of
+from modelservice_operator.controller.keys import Key
+from modelservice_operator.controller.observe import ChildId, Observation, observe
+from modelservice_operator.controller.reports import RuntimeReports
+from modelservice_operator.controller.status import StatusWriter
+from modelservice_operator.domain import Apply, Facts, ObservedState, Recorded, compute_status, remember
+from modelservice_operator.engine.cache import Cache
+from modelservice_operator.engine.workers import Outcome
+from modelservice_operator.kube.api import KubeApi
+from modelservice_operator.kube.errors import ApiError, Conflict, Forbidden, Invalid, NotFound, Throttled
+from modelservice_operator.render import Renderer
+
+log = logging.getLogger(__name__)
+
+HOPELESS_SECONDS = 300.0
+"""How long until the same refused manifest is tried again without any change; a change is tried at once."""
+FORBIDDEN_SECONDS = 60.0
+REPORT_GRACE = 0.3
+"""How long the news that a pod is ready may wait for what its runtime says about the start, so that both are one write."""
+
+
+class Reconciler:
+    """Makes one ModelService at a time what its spec says. `facts` are what the operator knows about the cluster now."""
+
+    def __init__(
+        self,
+        api: KubeApi,
+        cache: Cache,
+        intake: Intake,
+        reports: RuntimeReports,
+        facts: Callable[[], Facts],
+        may_write: Callable[[], bool],
+    ) -> None:
+        self._cache = cache
+        self._intake = intake
+        self._reports = reports
+        self._facts = facts
+        self._renderer = Renderer()
+        self._applier = Applier(api, intake, may_write)
+        self._status = StatusWriter(api, intake)
+        self._recorded: defaultdict[Key, dict[ChildId, Recorded]] = defaultdict(dict)
+
+    async def reconcile(self, key: Key) -> Outcome:
+        """Bring the children and the status of `key` to what its spec asks for."""
+        seen = observe(self._cache, key)
+        if seen is None:
+            self._forget(key)
+            return Outcome("Gone")
+        try:
+            decision = await self._decide(seen)
+            results = await self._apply(key, decision)
+            waiting = await self._report(key, decision, results)
+        except NotLeading:
+            return Outcome("NotLeading")
+        except ApiError as error:
+            return _retry_after(error)
+        return _outcome(decision, results, waiting)
+
+    async def _decide(self, seen: Observation) -> Decision:
+        """Decide, and decide again if something unseen already has the name of a missing child."""
+        recorded = self._recorded[seen.key]
+        decision = decide(seen, self._facts(), self._renderer, recorded)
+        unseen = await self._applier.find_unseen(_missing(seen, decision))
+        if not unseen:
+            return decision
+        found = {(kind, body["metadata"]["name"]): project(kind, body) for kind, body in unseen}
+        return decide(replace(seen, children={**seen.children, **found}), self._facts(), self._renderer, recorded)
+
+    async def _apply(self, key: Key, decision: Decision) -> Sequence[Result]:
+        results = await self._applier.carry_out(decision.plan.actions if decision.plan else ())
+        for result in results:
+            if isinstance(result.action, Apply) and result.answer is not None:
+                manifest = result.action.manifest
+                child = manifest["kind"], manifest["metadata"]["name"]
+                self._recorded[key][child] = remember(manifest, result.answer)
+        return results
+
+    async def _report(self, key: Key, decision: Decision, results: Sequence[Result]) -> float | None:
+        """Write the status of what is there now; return in how many seconds to come back if it has to wait."""
+        seen = observe(self._cache, key)
+        if seen is None:
+            return None
+        report, hold = self._runtime_report(seen)
+        state = ObservedState(seen.children, seen.pods, report, decision.plan, decision.error)
+        status = compute_status(seen.service, seen.profile, state, _for_status(results), datetime.now(UTC))
+        self._applier.fence()
+        return await self._status.write(key, seen.record, status, hold)
+
+    def _runtime_report(self, seen: Observation) -> tuple[dict[str, Any] | None, float]:
+        """The report of the newest ready pod, and how long the status may wait for it."""
+        pod = newest_ready(seen.pods)
+        if pod is None:
+            return None, 0.0
+        uid = pod["metadata"]["uid"]
+        self._reports.want(seen.key, uid, pod.get("status", {}).get("podIP") or "")
+        return self._reports.of(uid), REPORT_GRACE if self._reports.is_pending(uid) else 0.0
+
+    def _forget(self, key: Key) -> None:
+        self._recorded.pop(key, None)
+        self._status.forget(key)
+
+
+def _missing(seen: Observation, decision: Decision) -> list[Apply]:
+    actions = decision.plan.actions if decision.plan else ()
+    return [
+        action
+        for action in actions
+        if isinstance(action, Apply)
+        and (action.manifest["kind"], action.manifest["metadata"]["name"]) not in seen.children
+    ]
+
+
+def _retry_after(error: ApiError) -> Outcome:
+    """A request that belongs to no child failed: try again, as patiently as the error asks for."""
+    result = type(error).__name__
+    log.info("A request failed and will be repeated: %s", error)
+    return Outcome(result, after=_patience(error), retry=True)
+
+
+def _patience(error: ApiError) -> float:
+    if isinstance(error, Throttled):
+        return error.retry_after
+    if isinstance(error, Invalid):
+        return HOPELESS_SECONDS
+    return FORBIDDEN_SECONDS if isinstance(error, Forbidden) else 0.0
+
+
+def _outcome(decision: Decision, results: Sequence[Result], waiting: float | None) -> Outcome:
+    """Failed children are tried again, the least patient first; else come back when the status is due."""
+    errors = [result.error for result in results if result.error is not None]
+    if errors:
+        patience = min(map(_patience, errors))
+        return Outcome(type(errors[0]).__name__, after=patience, retry=True)
+    if decision.error is not None:
+        return Outcome(str(decision.error.reason), after=waiting)
+    return Outcome("Applied" if results else "InSync", after=waiting)
