@@ -1,0 +1,28 @@
+"""Metrics of a HorizontalPodAutoscaler."""
+
+from typing import Any, Final
+
+from ..api.v1alpha1 import ModelService
+from ..api.v1alpha1.scaling import Metric
+
+_RESOURCES: Final = {"CPU": "cpu", "Memory": "memory"}
+_DEFAULT: Final = Metric(type="CPU", target="80%")
+
+
+def is_autoscaled_by_us(service: ModelService) -> bool:
+    """Whether the operator makes a HorizontalPodAutoscaler."""
+    return service.spec.autoscaling is not None and service.spec.autoscaling.backend == "HPA"
+
+
+def hpa_metrics(service: ModelService) -> list[dict[str, Any]]:
+    """The metrics as `autoscaling/v2` writes them; CPU at 80% of the request when none is given."""
+    block = service.spec.autoscaling
+    return [_metric(metric) for metric in (block.metrics if block and block.metrics else [_DEFAULT])]
+
+
+def _metric(metric: Metric) -> dict[str, Any]:
+    if metric.target.endswith("%"):
+        target: dict[str, Any] = {"type": "Utilization", "averageUtilization": int(metric.target[:-1])}
+    else:
+        target = {"type": "AverageValue", "averageValue": metric.target}
+    return {"type": "Resource", "resource": {"name": _RESOURCES[metric.type], "target": target}}

@@ -1,0 +1,124 @@
+"""Which children a ModelService should have, and the values that fill their templates. Pure: a spec in, specs out."""
+
+from typing import Any, Final
+
+from ..api import kinds, names
+from ..api.contract import ADMIN_PORT, METRICS_PATH
+from ..api.kinds import ChildKind
+from ..api.reasons import Reason
+from ..api.v1alpha1 import ModelService, RuntimeProfile
+from .autoscaling import hpa_metrics, is_autoscaled_by_us
+from .errors import SpecError
+from .facts import ChildSpec, Facts
+from .placement import place
+from .settings import runtime_settings, settings_hash, settings_text
+from .workload import deployment_values
+
+_SPARE_ADMIN_PORT: Final = 9081
+"""The Service's admin port when the user gives 8081 to the model."""
+
+
+def desired(service: ModelService, profile: RuntimeProfile | None, facts: Facts) -> tuple[ChildSpec, ...]:
+    """The children of a ModelService, in the order in which they are applied.
+
+    `profile` is the one that the spec names, else the default one, else None. Raises SpecError when the spec cannot be
+    carried out.
+    """
+    reference = service.spec.runtime.profile_ref
+    if reference is not None and profile is None:
+        message = (
+            f"RuntimeProfile {reference.name!r} does not exist; create it, or name one of `kubectl get runtimeprofiles`"
+        )
+        raise SpecError(Reason.PROFILE_NOT_FOUND, "spec.runtime.profileRef.name", message)
+    placement = place(service, profile)
+    text = settings_text(runtime_settings(service, placement))
+    values: dict[ChildKind, dict[str, Any] | None] = {
+        kinds.SERVICE_ACCOUNT: {} if not service.spec.security.service_account_name else None,
+        kinds.CONFIG_MAP: {"data": {"runtime.yaml": text}},
+        kinds.DEPLOYMENT: deployment_values(service, profile, facts, placement, settings_hash(text)),
+        kinds.SERVICE: _service(service),
+        kinds.HORIZONTAL_POD_AUTOSCALER: _autoscaler(service),
+        kinds.POD_DISRUPTION_BUDGET: _disruption_budget(service),
+        kinds.SERVICE_MONITOR: _service_monitor(service),
+    }
+    return tuple(
+        _child(service, kind, values[kind] or {})
+        for kind in kinds.CHILD_KINDS
+        if values.get(kind) is not None and _is_served(kind, facts)
+    )
+
+
+def missing_kinds(service: ModelService, facts: Facts) -> frozenset[str]:
+    """The optional kinds that the spec asks for and the cluster does not serve."""
+    wanted = {kinds.SERVICE_MONITOR.kind} if service.spec.observability.service_monitor is not None else set()
+    return frozenset(wanted - facts.optional_kinds)
+
+
+def _is_served(kind: ChildKind, facts: Facts) -> bool:
+    return not kind.optional or kind.kind in facts.optional_kinds
+
+
+def _child(service: ModelService, kind: ChildKind, values: dict[str, Any]) -> ChildSpec:
+    name = names.child_name(kind.kind, service.metadata.name)
+    metadata = {
+        "name": name,
+        "namespace": service.metadata.namespace,
+        "labels": {**values.get("labels", {}), **names.child_labels(service.metadata.name)},
+        "annotations": values.get("annotations", {}),
+        "owner": {
+            "apiVersion": names.API_VERSION,
+            "kind": "ModelService",
+            "name": service.metadata.name,
+            "uid": service.metadata.uid,
+            "controller": True,
+            "blockOwnerDeletion": True,
+        },
+    }
+    return ChildSpec(kind, name, f"{kind.kind.lower()}.yaml.j2", {**values, "metadata": metadata})
+
+
+def _service(service: ModelService) -> dict[str, Any]:
+    options = service.spec.network.service
+    ports = [{"name": "http", "port": options.port, "protocol": "TCP", "targetPort": "http"}]
+    if options.type == "ClusterIP" or service.spec.observability.service_monitor is not None:
+        admin = _SPARE_ADMIN_PORT if options.port == ADMIN_PORT else ADMIN_PORT
+        ports.append({"name": "admin", "port": admin, "protocol": "TCP", "targetPort": "admin"})
+    return {
+        "annotations": options.annotations,
+        "type": options.type,
+        "selector": names.selector_labels(service.metadata.name),
+        "ports": ports,
+    }
+
+
+def _autoscaler(service: ModelService) -> dict[str, Any] | None:
+    block = service.spec.autoscaling
+    if block is None or not is_autoscaled_by_us(service):
+        return None
+    return {
+        "target": service.metadata.name,
+        "min_replicas": block.min_replicas,
+        "max_replicas": block.max_replicas,
+        "metrics": hpa_metrics(service),
+        "behavior": block.behavior,
+    }
+
+
+def _disruption_budget(service: ModelService) -> dict[str, Any] | None:
+    block = service.spec.availability
+    if block is None:
+        return None
+    return {"min_available": block.min_available, "selector": names.selector_labels(service.metadata.name)}
+
+
+def _service_monitor(service: ModelService) -> dict[str, Any] | None:
+    block = service.spec.observability.service_monitor
+    if block is None:
+        return None
+    return {
+        "labels": block.labels,
+        "selector": names.selector_labels(service.metadata.name),
+        "port": "admin",
+        "path": METRICS_PATH,
+        "interval": block.interval,
+    }

@@ -1,0 +1,29 @@
+"""What desired children depend on besides spec and profile, and what describes one child before it is rendered."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..api.kinds import ChildKind
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Facts about the cluster and the operator's own settings.
+
+    `optional_kinds` are the names of the optional kinds that the cluster serves now.
+    """
+
+    default_runtime_image: str
+    image_pull_policy: str = "IfNotPresent"
+    optional_kinds: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSpec:
+    """One child to be rendered: which template, and the values that fill it."""
+
+    kind: ChildKind
+    name: str
+    template: str
+    values: Mapping[str, Any]

@@ -1,0 +1,61 @@
+"""Numbers of a rollout and of a pod's life: strategy, start-up budget, drain."""
+
+import math
+from typing import Any, Final
+
+from ..api.v1alpha1 import ModelService
+
+STARTUP_PERIOD_SECONDS: Final = 1
+"""The admin port answers without touching the model, so asking every second costs nothing and shows a start at once."""
+
+DEFAULT_STARTUP_SECONDS: Final = 1800
+"""Budget when none is given. Downloading does not count, it is over before the server starts; reading 140 GB of weights
+from a slow disk at 100 MB/s takes 1400 s. A server that cannot start ends by itself with an exit code long before."""
+
+ENDPOINT_SECONDS: Final = 5
+"""How long a terminating pod keeps serving, so that every node has stopped sending it requests before it drains."""
+
+MARGIN_SECONDS: Final = 10
+"""What is left after the drain before the kernel ends the process."""
+
+
+def strategy_of(service: ModelService, uses_accelerator: bool) -> dict[str, Any]:
+    """The Deployment's strategy.
+
+    Auto adds a pod before it takes one away. With accelerators it replaces one pod at a time instead, because a pod
+    that waits for an accelerator which the old pod holds would wait for ever.
+    """
+    rollout = service.spec.rollout
+    if rollout.strategy == "Recreate":
+        return {"type": "Recreate"}
+    surge, unavailable = rollout.max_surge, rollout.max_unavailable
+    if surge is None and unavailable is None:
+        in_place = uses_accelerator and rollout.strategy == "Auto"
+        surge, unavailable = (0, 1) if in_place else (1, 0)
+    elif surge is None:
+        surge = 1 if unavailable in (0, "0%") else 0
+    elif unavailable is None:
+        unavailable = 1 if surge in (0, "0%") else 0
+    return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}
+
+
+def startup_failures(service: ModelService) -> int:
+    """How many probes a start may fail: the budget divided by the period."""
+    budget = service.spec.loader.startup_budget_seconds or DEFAULT_STARTUP_SECONDS
+    return max(1, math.ceil(budget / STARTUP_PERIOD_SECONDS))
+
+
+def grace_seconds(service: ModelService) -> int:
+    """How long a pod has from being told to end until it is killed."""
+    return ENDPOINT_SECONDS + service.spec.termination.drain_seconds + MARGIN_SECONDS
+
+
+def wanted_replicas(service: ModelService) -> int | None:
+    """The number of replicas that the operator sets; None when an autoscaler owns it.
+
+    With the backend External a scaler may write spec.replicas of the ModelService (through its scale subresource);
+    while it has not, or scales the Deployment itself, the number is not ours.
+    """
+    if service.spec.autoscaling is not None:
+        return service.spec.replicas
+    return 1 if service.spec.replicas is None else service.spec.replicas

@@ -1,0 +1,61 @@
+"""The settings file of the runtime, as the contract lays it down, and its hash.
+
+The hash goes onto the pod template: a ConfigMap that changes under a running pod changes nothing in it, so a change of
+settings has to make new pods.
+"""
+
+import hashlib
+from typing import Any, Final
+
+import yaml
+
+from ..api.contract import ADMIN_PORT, INFERENCE_PORT
+from ..api.v1alpha1 import ModelService
+from .placement import Placement
+from .source import model_dir
+
+_DUMPER: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+def runtime_settings(service: ModelService, placement: Placement) -> dict[str, Any]:
+    """The settings as the runtime's schema names them; what is left out has the runtime's own default."""
+    spec = service.spec
+    return {
+        "model": {
+            "path": model_dir(service),
+            "name": served_name(service),
+            "uri": spec.model.uri,
+            "revision": spec.model.revision,
+            "task": spec.model.task,
+            "trust_remote_code": spec.model.trust_remote_code,
+        },
+        "engine": {
+            "dtype": spec.runtime.engine.dtype,
+            "quantization": spec.runtime.engine.quantization,
+            "max_context": spec.runtime.engine.max_context,
+            "max_concurrency": spec.runtime.engine.max_concurrency,
+            "compile": spec.runtime.engine.compile,
+        },
+        "accelerator": {
+            "count": placement.count,
+            "resource": placement.resource,
+            "simulated": placement.simulated,
+        },
+        "server": {"host": "0.0.0.0", "port": INFERENCE_PORT, "admin_port": ADMIN_PORT},
+        "lifecycle": {"drain_seconds": spec.termination.drain_seconds},
+    }
+
+
+def served_name(service: ModelService) -> str:
+    """The name by which requests choose the model."""
+    return service.spec.model.served_name or service.metadata.name
+
+
+def settings_text(settings: dict[str, Any]) -> str:
+    """The settings as the YAML file that the runtime reads."""
+    return str(yaml.dump(settings, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, default_flow_style=False))
+
+
+def settings_hash(text: str) -> str:
+    """A short digest of the settings file."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

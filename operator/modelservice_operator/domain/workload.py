@@ -1,0 +1,139 @@
+"""Values of the Deployment's template: containers, their environment, volumes."""
+
+from typing import Any, Final
+
+from ..api import contract, names
+from ..api.v1alpha1 import ModelService, RuntimeProfile
+from ..api.v1alpha1.fields import EnvVar
+from . import rollout
+from .facts import Facts
+from .placement import FETCH_REQUESTS, Placement, merge_resources
+from .source import MODEL_VOLUME, Source, model_dir, source_of
+
+SETTINGS_VOLUME: Final = "settings"
+SCRATCH_VOLUME: Final = "tmp"
+SCRATCH_DIR: Final = "/tmp"  # noqa: S108
+
+_DOWNWARD: Final = (
+    ("POD_NAME", "metadata.name"),
+    ("POD_NAMESPACE", "metadata.namespace"),
+    ("NODE_NAME", "spec.nodeName"),
+)
+
+
+def deployment_values(
+    service: ModelService, profile: RuntimeProfile | None, facts: Facts, placement: Placement, settings_hash: str
+) -> dict[str, Any]:
+    """Everything that `deployment.yaml.j2` fills in, except the metadata."""
+    spec = service.spec
+    policy = (profile.spec.image_pull_policy if profile else None) or facts.image_pull_policy
+    source = source_of(service, policy)
+    return {
+        "replicas": rollout.wanted_replicas(service),
+        "revision_history_limit": spec.revision_history_limit,
+        "progress_deadline_seconds": spec.rollout.progress_deadline_seconds,
+        "strategy": rollout.strategy_of(service, placement.count > 0),
+        "selector": names.selector_labels(service.metadata.name),
+        "pod_labels": names.child_labels(service.metadata.name),
+        "pod_annotations": {names.SETTINGS_HASH: settings_hash},
+        "service_account": spec.security.service_account_name or service.metadata.name,
+        "image_pull_secrets": [{"name": secret.name} for secret in spec.security.image_pull_secrets],
+        "image": image_of(service, profile, facts),
+        "image_pull_policy": policy,
+        "server": _server(service, profile, placement, source),
+        "fetch": _fetch(service, profile, source),
+        "volumes": _volumes(service, source),
+        "scheduling": _scheduling(service, placement),
+        "grace_seconds": rollout.grace_seconds(service),
+        "endpoint_seconds": rollout.ENDPOINT_SECONDS,
+        "probes": {
+            "startup_path": contract.STARTUPZ_PATH,
+            "readiness_path": contract.READYZ_PATH,
+            "liveness_path": contract.LIVEZ_PATH,
+            "startup_period": rollout.STARTUP_PERIOD_SECONDS,
+            "startup_failures": rollout.startup_failures(service),
+        },
+    }
+
+
+def image_of(service: ModelService, profile: RuntimeProfile | None, facts: Facts) -> str:
+    """The runtime image: the spec's, else the profile's, else the operator's default."""
+    return service.spec.runtime.image or (profile.spec.image if profile else "") or facts.default_runtime_image
+
+
+def _server(
+    service: ModelService, profile: RuntimeProfile | None, placement: Placement, source: Source
+) -> dict[str, Any]:
+    settings_dir = contract.SETTINGS_PATH.rpartition("/")[0]
+    return {
+        "name": names.SERVER_CONTAINER,
+        "command": [contract.RUNTIME_COMMAND],
+        "args": ["serve", *service.spec.runtime.args],
+        "env": _env(service, profile),
+        "env_from": [entry.manifest() for entry in service.spec.runtime.env_from],
+        "resources": placement.resources,
+        "ports": {"http": contract.INFERENCE_PORT, "admin": contract.ADMIN_PORT},
+        "mounts": [
+            source.mount,
+            {"name": SETTINGS_VOLUME, "mountPath": settings_dir, "readOnly": True},
+            {"name": SCRATCH_VOLUME, "mountPath": SCRATCH_DIR},
+        ],
+    }
+
+
+def _fetch(service: ModelService, profile: RuntimeProfile | None, source: Source) -> dict[str, Any] | None:
+    if not source.fetch_args:
+        return None
+    return {
+        "name": names.FETCH_CONTAINER,
+        "command": [contract.RUNTIME_COMMAND],
+        "args": list(source.fetch_args),
+        "env": _env(service, profile, source.fetch_env),
+        "env_from": [entry.manifest() for entry in service.spec.runtime.env_from],
+        "resources": merge_resources(FETCH_REQUESTS, service.spec.loader.resources),
+        "mounts": [
+            {"name": MODEL_VOLUME, "mountPath": model_dir(service)},
+            {"name": SCRATCH_VOLUME, "mountPath": SCRATCH_DIR},
+        ],
+    }
+
+
+def _env(
+    service: ModelService, profile: RuntimeProfile | None, credentials: tuple[dict[str, Any], ...] = ()
+) -> list[dict[str, Any]]:
+    """Our variables, then the profile's, the user's and the credentials; of one name the last wins."""
+    ours: list[dict[str, Any]] = [{"name": "HOME", "value": SCRATCH_DIR}]
+    ours += [{"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in _DOWNWARD]
+    given = [*(profile.spec.env if profile else []), *service.spec.runtime.env]
+    entries = [*ours, *map(_variable, given), *credentials]
+    return list({entry["name"]: entry for entry in entries}.values())
+
+
+def _variable(variable: EnvVar) -> dict[str, Any]:
+    if variable.value_from:
+        return {"name": variable.name, "valueFrom": variable.value_from}
+    return {"name": variable.name, "value": variable.value}
+
+
+def _volumes(service: ModelService, source: Source) -> list[dict[str, Any]]:
+    settings = {"name": names.child_name("ConfigMap", service.metadata.name)}
+    return [
+        source.volume,
+        {"name": SETTINGS_VOLUME, "configMap": settings},
+        {"name": SCRATCH_VOLUME, "emptyDir": {}},
+    ]
+
+
+def _scheduling(service: ModelService, placement: Placement) -> dict[str, Any]:
+    """The fields of a pod's spec that say where it runs; what is not asked for is left out."""
+    scheduling = service.spec.scheduling
+    fields: dict[str, Any] = {
+        "nodeSelector": placement.node_selector,
+        "tolerations": list(placement.tolerations),
+        "affinity": scheduling.affinity,
+        "topologySpreadConstraints": scheduling.topology_spread_constraints,
+        "runtimeClassName": placement.runtime_class,
+        "priorityClassName": placement.priority_class,
+        "schedulerName": scheduling.scheduler_name,
+    }
+    return {name: value for name, value in fields.items() if value}
