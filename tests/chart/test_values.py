@@ -47,6 +47,12 @@ def test_a_service_monitor_without_the_service_is_refused_with_the_way_out(chart
         chart.render({"metrics": {"service": {"enabled": False}, "serviceMonitor": {"enabled": True}}})
 
 
+@pytest.mark.parametrize("times", [{"leaseDuration": 10}, {"retryPeriod": 5}], ids=str)
+def test_times_of_the_election_that_could_give_two_leaders_are_refused(chart: Chart, times: dict[str, int]) -> None:
+    with pytest.raises(RefusedError, match="leaseDuration must be above renewDeadline"):
+        chart.render({"operator": {"leaderElection": times}})
+
+
 def walk(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     for name, each in schema.get("properties", {}).items():
         yield f"{path}/{name}", each
