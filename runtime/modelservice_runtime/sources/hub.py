@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DEFAULT_REVISION = "main"
+READ_SECONDS = 30.0
+CONNECT_SECONDS = 10.0
 CLIENT_SETTINGS = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -121,7 +123,7 @@ class Repository:
     def __init__(self, address: HubAddress, revision: str, retry: Retry) -> None:
         from huggingface_hub import HfApi  # noqa: PLC0415 - half a second that only `fetch` pays
 
-        self._api: HfApi = HfApi()
+        self._api: HfApi = HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None)
         self._id = address.repo
         self._revision = revision or DEFAULT_REVISION
         self._retry = retry
@@ -169,7 +171,7 @@ class Repository:
 
     def _resolve(self) -> str:
         with self._faults():
-            sha = self._api.model_info(self._id, revision=self._revision).sha
+            sha = self._api.model_info(self._id, revision=self._revision, timeout=READ_SECONDS).sha
         if not sha:
             raise SourceUnavailable(f"{self._api.endpoint} states no commit for {self._id}", transient=False)
         return sha
@@ -179,7 +181,9 @@ class Repository:
         """Turn the client's exceptions into faults."""
         import httpx  # noqa: PLC0415
         from huggingface_hub import errors  # noqa: PLC0415
+        from huggingface_hub.utils import get_session  # noqa: PLC0415
 
+        get_session().timeout = httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)  # the client's own has no limit
         try:
             yield
         except errors.LocalEntryNotFoundError as error:
@@ -191,7 +195,10 @@ class Repository:
         except OSError as error:
             if error.errno is not None:
                 raise
-            raise SourceUnavailable(f"{self._id}: {_first_line(error)}", progressed=progressed()) from error
+            transient = not isinstance(error, errors.OfflineModeIsEnabled)
+            raise SourceUnavailable(
+                f"{self._id}: {_first_line(error)}", transient=transient, progressed=progressed()
+            ) from error
 
     def _fault(self, error: BaseException, progressed: bool) -> RuntimeFault:
         from huggingface_hub import errors, get_token  # noqa: PLC0415
@@ -212,11 +219,9 @@ class Repository:
             return ModelNotFound(f"{where} does not exist, or the token may not see it (HTTP 404)")
         if status:
             return fault_of_status(status, where, credentials=token, retry_after=_retry_after(error))
-        return SourceUnavailable(
-            f"{self._api.endpoint} cannot be reached: {_first_line(error)}",
-            transient=not isinstance(error, errors.FileMetadataError),
-            progressed=progressed,
-        )
+        if isinstance(error, errors.FileMetadataError):
+            return SourceUnavailable(f"{where} does not answer like a hub: {_first_line(error)}", transient=False)
+        return SourceUnavailable(f"{self._api.endpoint} cannot be reached: {_first_line(error)}", progressed=progressed)
 
 
 def _gated(where: str, token: bool) -> ModelGated:
