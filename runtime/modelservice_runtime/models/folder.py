@@ -10,56 +10,44 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelservice_runtime.errors import ModelNotFound, UnusableModel
+from modelservice_runtime.errors import UnusableModel
+from modelservice_runtime.sources.inspect import ModelCard, inspect_folder, read_config
 
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+CHECKPOINT_DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
-    """A folder that passed the checks, with its config.json."""
+    """A folder that passed the checks, with its config.json and what the headers of its weights tell."""
 
     path: Path
     config: Mapping[str, Any]
-
-    @property
-    def architecture(self) -> str:
-        """The first entry of `architectures`, or an empty string."""
-        names = self.config.get("architectures") or [""]
-        return str(names[0])
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of the weights."""
-        return sum(file.stat().st_size for file in self.path.glob("*.safetensors"))
+    card: ModelCard
 
     @property
     def checkpoint_dtype(self) -> str:
-        """The dtype that config.json states, or an empty string."""
-        return str(self.config.get("dtype") or self.config.get("torch_dtype") or "").removeprefix("torch.")
+        """The dtype of most weights as torch names it, or an empty string."""
+        stated = self.config.get("dtype") or self.config.get("torch_dtype")
+        return str(stated or CHECKPOINT_DTYPES.get(self.card.dtype or "", "")).removeprefix("torch.")
 
 
 def open_folder(path: Path, *, trust_remote_code: bool) -> ModelFolder:
-    """Check a model folder and read its config.json.
+    """Check a model folder and read its config.json and the headers of its weights.
 
     Raises ModelNotFound when there is no such folder, UnusableModel when it cannot be served.
     """
-    if not path.is_dir():
-        raise ModelNotFound(f"model.path: there is no folder {path}", hint="name a folder in the hub's layout")
-    config = read_json(path / "config.json")
-    if config is None:
-        raise UnusableModel(f"model.path: {path} has no config.json", hint="put a model in the hub's layout there")
-    _refuse_pickles(path)
+    card = inspect_folder(path)
+    config = read_config(path)
     _refuse_remote_code(config, trust_remote_code)
-    return ModelFolder(path, config)
+    return ModelFolder(path, config, card)
 
 
 def require_tokenizer(folder: ModelFolder) -> None:
     """Raise UnusableModel when no known tokenizer file is there."""
     if not any((folder.path / name).is_file() for name in TOKENIZERS):
         raise UnusableModel(
-            f"model.path: {folder.path} has no tokenizer (looked for {', '.join(TOKENIZERS)})",
+            f"{folder.path} has no tokenizer (looked for {', '.join(TOKENIZERS)})",
             hint="add the tokenizer's files of the model; transformers' tokenizer.save_pretrained writes them",
         )
 
@@ -87,18 +75,6 @@ def _parse(path: Path) -> Any:
         return None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UnusableModel(f"{path} cannot be read as JSON: {error}") from None
-
-
-def _refuse_pickles(path: Path) -> None:
-    if any(path.glob("*.safetensors")):
-        return
-    pickles = sorted(file.name for pattern in PICKLES for file in path.glob(pattern))
-    if pickles:
-        raise UnusableModel(
-            f"model.path: {path} holds {pickles[0]} but no *.safetensors; pickle files can run code and are not read",
-            hint="convert it: load it where you trust it and call save_pretrained(..., safe_serialization=True)",
-        )
-    raise UnusableModel(f"model.path: {path} holds no *.safetensors", hint="add the weights as safetensors")
 
 
 def _refuse_remote_code(config: Mapping[str, Any], trust_remote_code: bool) -> None:

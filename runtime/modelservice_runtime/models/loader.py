@@ -88,7 +88,7 @@ def _refuse_missing(report: Any, folder: ModelFolder) -> None:
     if missing:
         raise UnusableModel(
             f"{folder.path} lacks the weights {', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''} of "
-            f"{folder.architecture or 'the model'}",
+            f"{folder.card.architecture or 'the model'}",
             hint="check model.task and that config.json belongs to these weights",
         )
 

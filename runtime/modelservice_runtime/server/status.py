@@ -37,15 +37,15 @@ def _describe_model(service: Service) -> dict[str, Any]:
     return {
         "name": settings.served_name,
         "task": service.info.name if service.info else None,
-        "architecture": folder.architecture if folder else None,
+        "architecture": folder.card.architecture if folder else None,
         "parameters": facts.parameters if facts else None,
-        "sizeBytes": folder.size_bytes if folder else None,
+        "sizeBytes": folder.card.size_bytes if folder else None,
         "dtype": facts.dtype if facts else None,
         "device": facts.device if facts else None,
         "context": facts.context if facts else None,
-        "format": "safetensors" if folder else None,
+        "format": folder.card.format if folder else None,
         "uri": settings.model.uri or None,
-        "resolvedRevision": settings.model.revision or None,
+        "resolvedRevision": folder.card.resolved_revision if folder else None,
     }
 
 

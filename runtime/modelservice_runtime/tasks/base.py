@@ -14,7 +14,7 @@ from modelservice_runtime.engine.intake import Intake
 from modelservice_runtime.engine.resources import Resources
 from modelservice_runtime.engine.scheduling import Meter, Outbox, Scheduler
 from modelservice_runtime.errors import UnusableModel
-from modelservice_runtime.models.folder import ModelFolder, read_json
+from modelservice_runtime.models.folder import ModelFolder
 from modelservice_runtime.tasks.inputs import Item
 
 
@@ -60,40 +60,36 @@ class LoadedTask(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TaskInfo:
-    """One row of the table: a task, its module, the architectures it is found by, and its endpoint."""
+    """One row of the table: a task, its module, and the endpoint that a lost client is sent to."""
 
     name: str
     module: str
-    heads: tuple[str, ...]
     endpoint: str
 
 
 TASKS = (
-    TaskInfo("chat", "generation", ("ForCausalLM", "LMHeadModel"), "/v1/chat/completions"),
-    TaskInfo("text-generation", "generation", ("ForCausalLM", "LMHeadModel"), "/v1/completions"),
-    TaskInfo("text-classification", "classification", ("ForSequenceClassification",), "/v1/classify"),
-    TaskInfo("feature-extraction", "embedding", ("Model", "ForMaskedLM"), "/v1/embeddings"),
+    TaskInfo("chat", "generation", "/v1/chat/completions"),
+    TaskInfo("text-generation", "generation", "/v1/completions"),
+    TaskInfo("text-classification", "classification", "/v1/classify"),
+    TaskInfo("feature-extraction", "embedding", "/v1/embeddings"),
 )
+NAMES = ", ".join(info.name for info in TASKS)
 
 
 def resolve_task(requested: str, folder: ModelFolder) -> TaskInfo:
-    """Return the task that was asked for, or the one that the architecture is made for.
-
-    Raises UnusableModel when no task fits.
-    """
+    """Return the task that was asked for, or the one that the model is made for. Raises UnusableModel."""
     if requested != "auto":
         return find_task(requested)
     if (folder.path / "modules.json").is_file():
         return find_task("feature-extraction")
-    for info in TASKS:
-        if folder.architecture.endswith(info.heads):
-            if info.name == "chat" and not _has_chat_template(folder):
-                continue
-            return info
-    raise UnusableModel(
-        f"no task of this runtime fits the architecture {folder.architecture or '(none in config.json)'}",
-        hint=f"set model.task to one of {', '.join(info.name for info in TASKS)}, or use another model",
-    )
+    card = folder.card
+    if card.task is None or all(info.name != card.task for info in TASKS):
+        made_for = f"is made for {card.task}, which" if card.task else "tells no task that"
+        raise UnusableModel(
+            f"the architecture {card.architecture or '(none in config.json)'} {made_for} this runtime does not serve",
+            hint=f"use another model, or set model.task to one of {NAMES} if the model can do it",
+        )
+    return find_task(card.task)
 
 
 def find_task(name: str) -> TaskInfo:
@@ -103,7 +99,7 @@ def find_task(name: str) -> TaskInfo:
             return info
     raise UnusableModel(
         f"model.task {name!r} is not a task of this runtime",
-        hint=f"set it to auto or to one of {', '.join(info.name for info in TASKS)}",
+        hint=f"set it to auto or to one of {NAMES}",
     )
 
 
@@ -112,9 +108,3 @@ def load_task(info: TaskInfo, context: TaskContext) -> LoadedTask:
     module = import_module(f"modelservice_runtime.tasks.{info.module}")
     load = cast(Callable[[TaskContext], LoadedTask], module.load)
     return load(context)
-
-
-def _has_chat_template(folder: ModelFolder) -> bool:
-    if (folder.path / "chat_template.jinja").is_file():
-        return True
-    return bool((read_json(folder.path / "tokenizer_config.json") or {}).get("chat_template"))
