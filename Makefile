@@ -29,10 +29,10 @@ lint: ## style, types, import contracts
 	@bin=$(dev); $$bin/ruff check . && $$bin/ruff format --check . && $$bin/mypy && $$bin/lint-imports
 
 generate: ## write the CRDs, the RBAC and manifests/install.yaml again from their sources
-	@bin=$(dev); $$bin/python -m modelservice_operator.tools.crdgen && $$bin/python -m modelservice_operator.tools.rbacgen && HELM=$$($$bin/python -m tests.cluster tool helm) $$bin/python -m modelservice_operator.tools.manifestgen
+	@bin=$(dev); $$bin/python -m modelservice_operator.tools.crdgen && $$bin/python -m modelservice_operator.tools.rbacgen && $$bin/python -m modelservice_operator.tools.docsgen && HELM=$$($$bin/python -m tests.cluster tool helm) $$bin/python -m modelservice_operator.tools.manifestgen
 
 verify: ## fail when a generated file differs from its source
-	@bin=$(dev); $$bin/python -m modelservice_operator.tools.crdgen --check && $$bin/python -m modelservice_operator.tools.rbacgen --check && HELM=$$($$bin/python -m tests.cluster tool helm) $$bin/python -m modelservice_operator.tools.manifestgen --check
+	@bin=$(dev); $$bin/python -m modelservice_operator.tools.crdgen --check && $$bin/python -m modelservice_operator.tools.rbacgen --check && $$bin/python -m modelservice_operator.tools.docsgen --check && HELM=$$($$bin/python -m tests.cluster tool helm) $$bin/python -m modelservice_operator.tools.manifestgen --check
 
 cluster-up: ## a local cluster (CLUSTER=name), kept until cluster-down
 	@$(tools)/python -m tests.cluster up --name $(CLUSTER)
