@@ -1,17 +1,16 @@
 """Clusters made of processes on this machine, without a container engine."""
 
+import os
 import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.cluster import binaries, cleanup, controlplane, network, pki, process
+from tests.cluster import binaries, cleanup, controlplane, images, network, node, packages, pki, process, sandbox
 from tests.cluster.cluster import Cluster
 from tests.cluster.errors import ClusterError
 from tests.cluster.progress import say, step
 from tests.cluster.state import State, all_states, clusters_root, load_state, locked
-
-NODE_NAME = "node1"
 
 
 class LocalCluster(Cluster):
@@ -43,6 +42,8 @@ class LocalCluster(Cluster):
             if (clusters_root() / name).exists():
                 say(f"cluster {name} is there but not healthy: removing what is left of it, and starting an empty one")
                 cleanup.remove(name)
+            if mode == "node":
+                _check_machine()
             programs = binaries.ensure(binaries.NODE if mode == "node" else binaries.CONTROL_PLANE)
             state = _reserve(name, mode)
             try:
@@ -72,23 +73,39 @@ class LocalCluster(Cluster):
 
     def build_image(self, tag: str, context: Path, dockerfile: Path, args: Mapping[str, str] | None = None) -> None:
         """Build with BuildKit into the kubelet's store."""
-        raise ClusterError("no node")
+        images.build_image(self._node(), tag, context.resolve(), dockerfile.resolve(), args or {})
 
     def load(self, archive: Path) -> None:
         """Import into the kubelet's store."""
-        raise ClusterError("no node")
+        images.load(self._node(), archive.resolve())
 
     def image_digest(self, tag: str) -> str:
         """The digest in the kubelet's store."""
-        raise ClusterError("no node")
+        return images.image_digest(self._node(), tag)
 
     def has_image(self, tag: str) -> bool:
         """Whether the kubelet's store has it."""
-        raise ClusterError("no node")
+        return images.has_image(self._node(), tag)
+
+    def _node(self) -> State:
+        if self._state.mode != "node":
+            raise ClusterError(f"cluster {self.name} has no node, so no images; bring it up with --mode node")
+        return self._state
 
 
 def _is_healthy(state: State) -> bool:
     return all(process.is_alive(child) for child in state.children) and controlplane.ApiProbe(state).answers("/readyz")
+
+
+def _check_machine() -> None:
+    """Have what a node needs of the machine.
+
+    Raises:
+        ClusterError: the user is not root, or a program is missing and cannot be installed.
+    """
+    if os.geteuid() != 0:
+        raise ClusterError("node: a local node needs root (namespaces, links, mounts); run as root, or start a Docker engine for kind")
+    packages.ensure(packages.NODE)
 
 
 def _reserve(name: str, mode: str) -> State:
@@ -103,9 +120,19 @@ def _reserve(name: str, mode: str) -> State:
 
 
 def _start(state: State, programs: Path) -> None:
+    if state.mode == "node":
+        with step("namespaces and links"):
+            sandbox.open_sandbox(state)
+        node.start_runtime(state, programs)
     with step("keys and certificates"):
-        pki.write_keys(state, NODE_NAME)
+        pki.write_keys(state, node.NODE_NAME)
     controlplane.start_control_plane(state, programs)
+    if state.mode == "node":
+        with step("containerd and BuildKit"):
+            node.await_runtime(state, programs)
+            node.await_builder(state)
+        images.ensure_pause(state)
+        node.start_node(state, programs)
     state.ready = True
     state.save()
 
