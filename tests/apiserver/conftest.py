@@ -1,0 +1,25 @@
+"""Fixtures of the tests against a real API server."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from modelservice_operator.kube.client import KubernetesApi, Login
+from tests.cluster import Cluster
+from tests.support.operators import operators, served_control_plane
+from tests.support.team import Team
+
+__all__ = ["operators", "served_control_plane", "team"]
+
+
+@pytest.fixture
+async def team(served_control_plane: Cluster) -> AsyncIterator[Team]:
+    """A namespace of its own for one test, and a client in it; both are gone afterwards."""
+    login = await Login.load(served_control_plane.kubeconfig, {})
+    api = KubernetesApi(login)
+    team = Team(api)
+    await team.open()
+    yield team
+    await team.close()
+    await api.close()
+    login.close()

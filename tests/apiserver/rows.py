@@ -1,0 +1,443 @@
+"""The validation table: objects, and what must be said about them.
+
+A row without a field is accepted. A row with one is refused, and the refusal must name that field and hold the words,
+which are the way out.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+HF = "hf://org/name"
+OCI = "oci://localhost/models/demo-chat:dev"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One object and the verdict on it."""
+
+    title: str
+    manifest: dict[str, Any]
+    field: str = ""
+    words: str = ""
+
+    @property
+    def is_valid(self) -> bool:
+        return not self.field
+
+
+def service(*, name: str = "chat", uri: str = HF, model: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "modelservice.dev/v1alpha1",
+        "kind": "ModelService",
+        "metadata": {"name": name},
+        "spec": {"model": {"uri": uri, **(model or {})}, **spec},
+    }
+
+
+def profile(**spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "modelservice.dev/v1alpha1",
+        "kind": "RuntimeProfile",
+        "metadata": {"name": "gpu"},
+        "spec": spec,
+    }
+
+
+EVERYTHING = service(
+    model={
+        "revision": "main",
+        "task": "chat",
+        "servedName": "Qwen/Qwen2.5",
+        "secretRef": {"name": "hub-token"},
+        "files": {"include": ["*.safetensors"], "exclude": ["*.bin"]},
+        "adapters": [],
+        "trustRemoteCode": False,
+    },
+    runtime={
+        "profileRef": {"name": "nvidia-l4"},
+        "image": "registry.example.com:5000/team/runtime:1.2",
+        "args": ["--log-level=debug"],
+        "env": [
+            {"name": "HF_ENDPOINT", "value": "https://mirror.example.com"},
+            {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}},
+        ],
+        "envFrom": [
+            {"configMapRef": {"name": "settings"}},
+            {"prefix": "S_", "secretRef": {"name": "s", "optional": True}},
+        ],
+        "engine": {"dtype": "auto", "quantization": "none", "maxContext": 8192, "maxConcurrency": 64, "compile": False},
+    },
+    accelerator={"count": 1, "resource": "nvidia.com/gpu", "product": "NVIDIA-L4"},
+    resources={"limits": {"memory": "16Gi", "cpu": 4}, "requests": {"cpu": "500m", "memory": "1.5Gi"}},
+    scheduling={
+        "nodeSelector": {"pool": "gpu"},
+        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+        "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": []}},
+        "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}],
+        "priorityClassName": "high",
+        "runtimeClassName": "nvidia",
+        "schedulerName": "",
+        "resourceClaims": [],
+    },
+    autoscaling={
+        "minReplicas": 1,
+        "maxReplicas": 4,
+        "backend": "HPA",
+        "metrics": [{"type": "CPU", "target": "80%"}, {"type": "Memory", "target": "8Gi"}],
+        "behavior": {"scaleDown": {"stabilizationWindowSeconds": 300}},
+        "schedules": [],
+    },
+    cache={"strategy": "None"},
+    loader={"resources": {"limits": {"memory": "2Gi"}}, "startupBudgetSeconds": 600},
+    rollout={"strategy": "Auto", "maxSurge": 0, "maxUnavailable": 1, "progressDeadlineSeconds": 1800},
+    termination={"drainSeconds": 45},
+    network={"service": {"type": "LoadBalancer", "port": 8080, "annotations": {"a/b": "c"}}},
+    security={"serviceAccountName": "runner", "imagePullSecrets": [{"name": "registry"}]},
+    availability={"minAvailable": "50%"},
+    observability={"serviceMonitor": {"labels": {"release": "prometheus"}, "interval": "15s"}},
+    revisionHistoryLimit=5,
+    suspend=False,
+    deletionPolicy="Delete",
+)
+
+VALID = (
+    Row("the smallest useful object", service()),
+    Row("every block that works", EVERYTHING),
+    Row(
+        "a revision in the URI", service(uri="hf://Qwen/Qwen2.5-0.5B-Instruct@7ae557604adf67be50417f59c2c2f167def9a775")
+    ),
+    Row("files on a web server", service(uri="https://models.example.com:8443/a/model.tar?x=1")),
+    Row("a whole volume", service(uri="pvc://models")),
+    Row("a folder of a volume", service(uri="pvc://models/team/chat/")),
+    Row("an image with a tag", service(uri=OCI)),
+    Row("an image with a digest", service(uri=f"oci://ghcr.io/org/model@sha256:{'0' * 64}")),
+    Row("an image on a port", service(uri="oci://localhost:5000/model:1")),
+    Row("the longest name", service(name="a" * 45)),
+    Row("no replica", service(replicas=0)),
+    Row("replicas that an external scaler owns", service(replicas=2, autoscaling={"backend": "External"})),
+    Row("as many replicas at least as at most", service(autoscaling={"minReplicas": 3, "maxReplicas": 3})),
+    Row("autoscaling with defaults", service(autoscaling={"maxReplicas": 3})),
+    Row("no accelerator", service(accelerator={"count": 0})),
+    Row("empty blocks", service(runtime={}, resources={}, scheduling={}, cache={}, loader={}, rollout={}, network={})),
+    Row("null is the same as leaving out", service(runtime=None, autoscaling=None, replicas=None)),
+    Row("Recreate", service(rollout={"strategy": "Recreate"})),
+    Row("only maxSurge is zero", service(rollout={"strategy": "RollingUpdate", "maxSurge": 0})),
+    Row("percentages in a rollout", service(rollout={"maxSurge": "25%", "maxUnavailable": "0%"})),
+    Row("a number of replicas to keep", service(availability={"minAvailable": 1})),
+    Row("an empty profile", profile()),
+    Row(
+        "a simulated profile",
+        profile(
+            image="localhost/modelservice-runtime:dev",
+            imagePullPolicy="IfNotPresent",
+            default=True,
+            simulated=True,
+            accelerator={"resource": "nvidia.com/gpu", "count": 1, "productLabel": "nvidia.com/gpu.product"},
+            resources={"requests": {"cpu": 1}},
+            nodeSelector={"pool": "gpu"},
+            tolerations=[{"operator": "Exists"}],
+            runtimeClassName="nvidia",
+            priorityClassName="high",
+            env=[{"name": "A", "value": "1"}],
+        ),
+    ),
+)
+
+NOT_YET = (
+    Row("s3", service(uri="s3://bucket/model"), "spec.model.uri", "hf://org/name"),
+    Row("gs", service(uri="gs://bucket/model"), "spec.model.uri", "hf://org/name"),
+    Row("az", service(uri="az://container/model"), "spec.model.uri", "hf://org/name"),
+    Row("a task", service(model={"task": "text-to-image"}), "spec.model.task", "set one of them or remove"),
+    Row("remote code", service(model={"trustRemoteCode": True}), "spec.model.trustRemoteCode", "remove it"),
+    Row("adapters", service(model={"adapters": [{"name": "fin", "uri": HF}]}), "spec.model.adapters", "remove it"),
+    Row(
+        "quantization",
+        service(runtime={"engine": {"quantization": "int8"}}),
+        "spec.runtime.engine.quantization",
+        "set it to none or remove it",
+    ),
+    Row("compile", service(runtime={"engine": {"compile": True}}), "spec.runtime.engine.compile", "set it to false"),
+    Row(
+        "resource claims",
+        service(scheduling={"resourceClaims": [{"name": "gpu"}]}),
+        "spec.scheduling.resourceClaims",
+        "use spec.accelerator",
+    ),
+    Row("KEDA", service(autoscaling={"backend": "KEDA", "maxReplicas": 2}), "spec.autoscaling.backend", "use HPA"),
+    *(
+        Row(
+            f"metric {kind}",
+            service(autoscaling={"maxReplicas": 2, "metrics": [{"type": kind, "target": "4"}]}),
+            "spec.autoscaling.metrics",
+            "only the types CPU and Memory work",
+        )
+        for kind in ("QueueDepth", "Concurrency", "Custom")
+    ),
+    Row(
+        "schedules",
+        service(
+            autoscaling={"maxReplicas": 2, "schedules": [{"start": "0 8 * * 1-5", "end": "0 18 * * *", "replicas": 2}]}
+        ),
+        "spec.autoscaling.schedules",
+        "remove it",
+    ),
+    Row(
+        "idle",
+        service(autoscaling={"minReplicas": 0, "maxReplicas": 2, "idle": {"scaleToZeroAfterSeconds": 900}}),
+        "spec.autoscaling.idle",
+        "set minReplicas to 1 or more",
+    ),
+    Row(
+        "a cache on nodes",
+        service(cache={"strategy": "Node"}),
+        "spec.cache.strategy",
+        "remove spec.cache or set strategy: None",
+    ),
+    Row(
+        "a shared cache",
+        service(cache={"strategy": "Shared"}),
+        "spec.cache.strategy",
+        "remove spec.cache or set strategy: None",
+    ),
+    Row("parallel fetching", service(loader={"parallelism": 8}), "spec.loader.parallelism", "remove it"),
+    Row(
+        "canary",
+        service(rollout={"strategy": "Canary", "canary": {"weight": 10}}),
+        "spec.rollout.strategy",
+        "only Auto and RollingUpdate and Recreate work",
+    ),
+    Row("rollback", service(rollout={"autoRollback": True}), "spec.rollout.autoRollback", "remove it"),
+    Row("verification", service(rollout={"verification": {"path": "/"}}), "spec.rollout.verification", "remove it"),
+    Row("ingress", service(network={"ingress": {"host": "a.example.com"}}), "spec.network.ingress", "remove it"),
+    Row(
+        "route",
+        service(network={"httpRoute": {"parentRefs": [{"name": "public"}]}}),
+        "spec.network.httpRoute",
+        "remove it",
+    ),
+    Row("network policy", service(network={"networkPolicy": {"from": []}}), "spec.network.networkPolicy", "remove it"),
+    Row(
+        "API key", service(security={"apiKeySecretRef": {"name": "keys"}}), "spec.security.apiKeySecretRef", "remove it"
+    ),
+    Row("alerts", service(observability={"prometheusRule": {}}), "spec.observability.prometheusRule", "remove it"),
+    Row("dashboard", service(observability={"dashboard": {}}), "spec.observability.dashboard", "remove it"),
+    Row("tracing", service(observability={"tracing": {"endpoint": ""}}), "spec.observability.tracing", "remove it"),
+    Row("pod template", service(podTemplate={"spec": {}}), "spec.podTemplate", "use spec.runtime"),
+    Row("suspend", service(suspend=True), "spec.suspend", "set replicas: 0"),
+    Row("retained cache", service(deletionPolicy="RetainCache"), "spec.deletionPolicy", "set it to Delete"),
+)
+
+INVALID = (
+    Row("no model", {**service(), "spec": {}}, "spec.model", "Required"),
+    Row("no spec", {k: v for k, v in service().items() if k != "spec"}, "spec", "Required"),
+    Row("no uri", {**service(), "spec": {"model": {}}}, "spec.model.uri", "Required"),
+    Row("an unknown field", service(replica=2), "spec.replica", "unknown field"),
+    Row("a name of 46", service(name="a" * 46), "metadata.name", "choose a shorter name"),
+    Row("a name with a dot", service(name="chat.v2"), "metadata.name", "choose another name"),
+    Row("a name that begins with a digit", service(name="2chat"), "metadata.name", "must begin with a letter"),
+    *(
+        Row(f"URI {uri[:40]!r}", service(uri=uri), "spec.model.uri", "hf://org/name[@revision], https://host/path")
+        for uri in (
+            "gpt2",
+            "http://models.example.com/a",
+            "hf://name",
+            "hf://org/name/extra",
+            "hf://org/na me",
+            "https://host",
+            "https://user:secret@host/path",
+            "pvc://Claim/path",
+            "pvc://claim/../other",
+            "oci://name",
+            "oci://localhost/Upper:dev",
+            "ftp://host/path",
+            "hf://org/name\n",
+        )
+    ),
+    Row("an endless URI", service(uri="hf://org/" + "a" * 1100), "spec.model.uri", "1024"),
+    Row(
+        "a secret for a volume",
+        service(uri="pvc://c/p", model={"secretRef": {"name": "s"}}),
+        "spec.model.secretRef",
+        "remove it",
+    ),
+    Row(
+        "a secret for an image",
+        service(uri=OCI, model={"secretRef": {"name": "s"}}),
+        "spec.model.secretRef",
+        "spec.security.imagePullSecrets",
+    ),
+    Row("files of an image", service(uri=OCI, model={"files": {}}), "spec.model.files", "remove it"),
+    Row("a revision of an image", service(uri=OCI, model={"revision": "1"}), "spec.model.revision", "tag or digest"),
+    Row("two revisions", service(uri=f"{HF}@a", model={"revision": "b"}), "spec.model.revision", "keep either"),
+    Row("an unknown task", service(model={"task": "chatting"}), "spec.model.task", "supported values"),
+    Row(
+        "a bad secret name",
+        service(model={"secretRef": {"name": "A_B"}}),
+        "spec.model.secretRef.name",
+        "such as hub-token",
+    ),
+    Row(
+        "replicas beside autoscaling",
+        service(replicas=2, autoscaling={"maxReplicas": 3}),
+        "spec.replicas",
+        "remove spec.replicas or spec.autoscaling",
+    ),
+    Row("negative replicas", service(replicas=-1), "spec.replicas", "greater than or equal to 0"),
+    Row("replicas as text", service(replicas="2"), "spec.replicas", "must be of type integer"),
+    Row("no maxReplicas", service(autoscaling={}), "spec.autoscaling.maxReplicas", "set it to the most replicas"),
+    Row(
+        "more at least than at most",
+        service(autoscaling={"minReplicas": 5, "maxReplicas": 2}),
+        "spec.autoscaling.minReplicas",
+        "raise spec.autoscaling.maxReplicas",
+    ),
+    Row(
+        "scaling to zero without idle",
+        service(autoscaling={"minReplicas": 0, "maxReplicas": 2}),
+        "spec.autoscaling.minReplicas",
+        "set it to 1 or more",
+    ),
+    Row(
+        "bounds for an external scaler",
+        service(autoscaling={"backend": "External", "maxReplicas": 2}),
+        "spec.autoscaling.backend",
+        "remove minReplicas, maxReplicas",
+    ),
+    Row(
+        "a CPU target without unit",
+        service(autoscaling={"maxReplicas": 2, "metrics": [{"type": "CPU", "target": "lots"}]}),
+        "spec.autoscaling.metrics[0].target",
+        "such as 80%",
+    ),
+    Row(
+        "a cache for an image",
+        service(uri=OCI, cache={"strategy": "Node"}),
+        "spec.cache.strategy",
+        "remove spec.cache",
+    ),
+    Row(
+        "a rollout that can take no step",
+        service(rollout={"maxSurge": "0%", "maxUnavailable": 0}),
+        "spec.rollout.maxSurge",
+        "set one of them to 1 or more",
+    ),
+    Row(
+        "a surge while recreating",
+        service(rollout={"strategy": "Recreate", "maxSurge": 1}),
+        "spec.rollout.strategy",
+        "remove maxSurge and maxUnavailable",
+    ),
+    Row(
+        "a canary without its strategy",
+        service(rollout={"canary": {"weight": 10}}),
+        "spec.rollout.canary",
+        "strategy: Canary",
+    ),
+    Row(
+        "more than all requests",
+        service(rollout={"canary": {"weight": 101}}),
+        "spec.rollout.canary.weight",
+        "less than or equal to 100",
+    ),
+    Row("a surge of words", service(rollout={"maxSurge": "some"}), "spec.rollout.maxSurge", "a percentage"),
+    Row(
+        "a certificate without a host",
+        service(network={"ingress": {"tlsSecretName": "tls"}}),
+        "spec.network.ingress.tlsSecretName",
+        "set the host",
+    ),
+    Row(
+        "a route without a gateway",
+        service(network={"httpRoute": {}}),
+        "spec.network.httpRoute.parentRefs",
+        "parentRefs: [{name: public}]",
+    ),
+    Row("a port too high", service(network={"service": {"port": 65536}}), "spec.network.service.port", "65535"),
+    Row(
+        "a type of Service",
+        service(network={"service": {"type": "ExternalName"}}),
+        "spec.network.service.type",
+        "ClusterIP",
+    ),
+    Row(
+        "a resource without a domain",
+        service(accelerator={"resource": "gpu"}),
+        "spec.accelerator.resource",
+        "nvidia.com/gpu",
+    ),
+    Row("too many devices", service(accelerator={"count": 65}), "spec.accelerator.count", "64"),
+    Row(
+        "a product with a space",
+        service(accelerator={"product": "NVIDIA L4"}),
+        "spec.accelerator.product",
+        "label value",
+    ),
+    Row(
+        "a quantity with a wrong unit",
+        service(resources={"limits": {"memory": "16GB"}}),
+        "spec.resources.limits[memory]",
+        "such as 2, 500m or 16Gi",
+    ),
+    Row(
+        "a negative quantity",
+        service(resources={"requests": {"cpu": -1}}),
+        "spec.resources.requests[cpu]",
+        "such as 2, 500m or 16Gi",
+    ),
+    Row(
+        "an environment variable twice",
+        service(runtime={"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}),
+        "spec.runtime.env[1]",
+        "Duplicate",
+    ),
+    Row(
+        "an environment variable's name",
+        service(runtime={"env": [{"name": "A B"}]}),
+        "spec.runtime.env[0].name",
+        "such as HF_ENDPOINT",
+    ),
+    Row("a dtype", service(runtime={"engine": {"dtype": "float8"}}), "spec.runtime.engine.dtype", "bfloat16"),
+    Row(
+        "no concurrency", service(runtime={"engine": {"maxConcurrency": 0}}), "spec.runtime.engine.maxConcurrency", "1"
+    ),
+    Row(
+        "an image with a space", service(runtime={"image": "a b"}), "spec.runtime.image", "such as registry.example.com"
+    ),
+    Row("too many arguments", service(runtime={"args": ["x"] * 65}), "spec.runtime.args", "64"),
+    Row(
+        "an operator of a toleration",
+        service(scheduling={"tolerations": [{"operator": "Like"}]}),
+        "spec.scheduling.tolerations[0].operator",
+        '"Equal", "Exists"',
+    ),
+    Row(
+        "a label of a node",
+        service(scheduling={"nodeSelector": {"pool": "a b"}}),
+        "spec.scheduling.nodeSelector[pool]",
+        "must be a label value",
+    ),
+    Row(
+        "an interval without unit",
+        service(observability={"serviceMonitor": {"interval": "30"}}),
+        "spec.observability.serviceMonitor.interval",
+        "such as 30s",
+    ),
+    Row("a drain of days", service(termination={"drainSeconds": 86400}), "spec.termination.drainSeconds", "3600"),
+    Row("nothing to keep available", service(availability={}), "spec.availability.minAvailable", "Required"),
+    Row("simulating nothing", profile(simulated=True), "spec.simulated", "add it or remove spec.simulated"),
+    Row("a policy for images", profile(imagePullPolicy="Sometimes"), "spec.imagePullPolicy", "IfNotPresent"),
+    Row(
+        "a profile's label",
+        profile(accelerator={"productLabel": "a b"}),
+        "spec.accelerator.productLabel",
+        "key of a label",
+    ),
+    Row(
+        "a profile without devices",
+        profile(accelerator={"count": 0}),
+        "spec.accelerator.count",
+        "greater than or equal to 1",
+    ),
+)
+
+ROWS = (*VALID, *NOT_YET, *INVALID)
