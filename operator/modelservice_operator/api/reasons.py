@@ -309,6 +309,8 @@ DETAILS: Final[dict[Reason, ReasonDetail]] = {
 }  # fmt: skip
 """Description and default hint of every reason."""
 
+_HINTS: Final[dict[str, str]] = {reason.value: detail.hint for reason, detail in DETAILS.items()}
+
 READY_ORDER: Final[tuple[ConditionType, ...]] = (
     ConditionType.SPEC_VALID,
     ConditionType.MODEL_AVAILABLE,
@@ -324,4 +326,4 @@ READY_ORDER: Final[tuple[ConditionType, ...]] = (
 
 def default_hint(reason: str) -> str:
     """The default hint of a reason; empty for good states and for reasons that this version does not know."""
-    return DETAILS[Reason(reason)].hint if reason in Reason else ""
+    return _HINTS.get(reason, "")
