@@ -39,6 +39,7 @@ _TRAPS = (
     "A",
     "x" * 300,
 )
+_ADDED = ("unknown", "replicas", "strategy", "name", "revision")
 _URIS = (
     "hf://org/name",
     "hf://org/name@main",
@@ -144,7 +145,7 @@ def _mutated(draw: st.DrawFn, specs: st.SearchStrategy[dict[str, Any]]) -> dict[
         if action == "remove" and spec:
             del holder[key]
         elif action == "add" and isinstance(holder, dict):
-            holder[draw(st.sampled_from(["unknown", "replicas", "strategy", "name", "revision"]))] = copy.deepcopy(draw(JUNK))
+            holder[draw(st.sampled_from(_ADDED))] = copy.deepcopy(draw(JUNK))
         else:
             holder[key] = copy.deepcopy(draw(JUNK))
     return spec

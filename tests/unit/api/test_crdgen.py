@@ -13,8 +13,8 @@ from modelservice_operator.tools.drift import repository_root
 from modelservice_operator.tools.structural import NotStructuralError, structural_schema
 
 FORBIDDEN = {
-    "$ref", "$defs", "anyOf", "oneOf", "allOf", "not", "const", "title", "examples", "patternProperties", "propertyNames",
-    "prefixItems", "uniqueItems", "exclusiveMinimum", "exclusiveMaximum", "x-server-default",
+    "$ref", "$defs", "anyOf", "oneOf", "allOf", "not", "const", "title", "examples", "patternProperties",
+    "propertyNames", "prefixItems", "uniqueItems", "exclusiveMinimum", "exclusiveMaximum", "x-server-default",
 }  # fmt: skip
 CRDS = [crdgen.custom_resource_definition(kind, status) for kind, status in crdgen.KINDS]
 

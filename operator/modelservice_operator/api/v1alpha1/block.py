@@ -4,6 +4,7 @@ Blocks are strict, as the API server is: no conversion between types, no unknown
 leaving a field out. Attributes are snake_case, manifests are camelCase.
 """
 
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -13,6 +14,13 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from ..markers import Cel, add_rules
+
+
+def without_nulls(data: Any, keys: Set[str | None] | None = None) -> Any:
+    """The mapping without those of `keys` (all, unless given) whose value is null; anything else as it is."""
+    if not isinstance(data, dict):
+        return data
+    return {key: value for key, value in data.items() if value is not None or (keys is not None and key not in keys)}
 
 
 class Block(BaseModel):
@@ -34,10 +42,7 @@ class Block(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _drop_nulls(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        known = {field.alias for field in cls.model_fields.values()}
-        return {key: value for key, value in data.items() if value is not None or key not in known}
+        return without_nulls(data, {field.alias for field in cls.model_fields.values()})
 
     @model_validator(mode="after")
     def _check_rules(self) -> "Block":

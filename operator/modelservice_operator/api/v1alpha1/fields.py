@@ -8,13 +8,13 @@ right form. Quantities have both, because matching a value that may also be a nu
 import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from ..markers import Atomic, Cel, IntOrString, ListMap, PreserveUnknown, matches
 from ..quantity import MAX_LENGTH as QUANTITY_MAX_LENGTH
 from ..quantity import PATTERN as QUANTITY_PATTERN
 from ..quantity import is_quantity
-from .block import Block
+from .block import Block, without_nulls
 
 _LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN: Final = rf"{_LABEL}([.]{_LABEL})*"
@@ -104,9 +104,12 @@ Quantity = Annotated[
 OpenObject = Annotated[dict[str, Any], PreserveUnknown()]
 """An object whose schema belongs to Kubernetes; the API server checks it when the child is applied."""
 
-LabelMap = Annotated[dict[str, LabelValue], Field(max_length=32)]
-AnnotationMap = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=32)]
-QuantityMap = Annotated[dict[str, Quantity], Field(max_length=16)]
+DropNulls: Final = BeforeValidator(without_nulls)
+"""A key whose value is null is the same as a key that is left out: the API server removes both."""
+
+LabelMap = Annotated[dict[str, LabelValue], Field(max_length=32), DropNulls]
+AnnotationMap = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=32), DropNulls]
+QuantityMap = Annotated[dict[str, Quantity], Field(max_length=16), DropNulls]
 
 
 class NameRef(Block):
