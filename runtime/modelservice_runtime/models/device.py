@@ -40,7 +40,6 @@ class Placement:
 def choose_placement(settings: Settings, checkpoint_dtype: str, resources: Resources) -> Placement:
     """Choose device and dtype, and give torch its threads. Raises AcceleratorMissing."""
     torch.set_num_threads(resources.cpus)
-    torch.set_num_interop_threads(1)
     device = _choose_device(settings)
     dtype: str = settings.engine.dtype
     if dtype == "auto":

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from modelservice_runtime.protocols.strict import Name, StrictBody, Text, TokenId
 from modelservice_runtime.tasks.inputs import Conversation, GenerationOptions, TextPrompts
@@ -11,12 +11,7 @@ COMPLETION_TOKENS = 16
 LEAVE_OUT = "leave it out"
 
 
-def _as_tuple(value: str | list[str] | None) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value or ())
-
-
 Stop = Annotated[str, Field(min_length=1, max_length=64)]
-StopList = Annotated[str | list[Stop] | None, Field(max_length=64), AfterValidator(_as_tuple)]
 
 
 class StreamOptions(StrictBody):
@@ -39,7 +34,7 @@ class GenerationBody(StrictBody):
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=0, le=1024)] | None = None
     seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)] | None = None
-    stop: StopList = ()  # type: ignore[assignment]
+    stop: Stop | Annotated[list[Stop], Field(max_length=16)] | None = None
     n: Annotated[int, Field(ge=1, le=8)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -64,7 +59,7 @@ class GenerationBody(StrictBody):
             top_p=1.0 if self.top_p is None else self.top_p,
             top_k=self.top_k or 0,
             seed=None if self.seed is None else self.seed % (1 << 63),
-            stop=tuple(self.stop or ()),
+            stop=(self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ()),
             n=self.n or 1,
         )
 

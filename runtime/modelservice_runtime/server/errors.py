@@ -121,10 +121,13 @@ def install_errors(app: FastAPI, metrics: Metrics) -> None:
 
 
 def explain_invalid(problems: Sequence[Mapping[str, Any]]) -> tuple[str | None, str]:
-    """Return the field and the message for pydantic's complaints; the deepest one is the most telling."""
+    """Return the field and the message for pydantic's complaints.
+
+    A union complains once for each of its members; the member of the right type, and the deepest place, tell most.
+    """
     if not problems:
         return None, "the body is not valid"
-    problem = max(problems, key=lambda item: len(item["loc"]))
+    problem = max(problems, key=lambda item: (not item["type"].endswith("_type"), len(item["loc"])))
     kind = problem["type"]
     if kind == "json_invalid":
         return None, "the body is not valid JSON"

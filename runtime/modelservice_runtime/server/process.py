@@ -57,7 +57,7 @@ class ServerProcess:
         self._settings = settings
         self._lifecycle = Lifecycle()
         self._metrics = Metrics(settings.served_name)
-        self._service = Service(settings, self._lifecycle, self._metrics)
+        self.service = Service(settings, self._lifecycle, self._metrics)
         self._ended = asyncio.Event()
         self._hurry = asyncio.Event()
         self._fault: RuntimeFault | None = None
@@ -95,14 +95,14 @@ class ServerProcess:
             lambda: thread.heartbeat_age,
             self._settings.limits.hang_seconds,
             self._metrics.scrape,
-            lambda: describe_status(self._service),
+            lambda: describe_status(self.service),
         )
         await self._listen(app, self._settings.server.admin_port, "server.admin_port")
 
     async def _start_inference(self) -> None:
         from modelservice_runtime.server.app import build_app  # noqa: PLC0415 - FastAPI is imported after the probes answer
 
-        await self._listen(build_app(self._service), self._settings.server.port, "server.port")
+        await self._listen(build_app(self.service), self._settings.server.port, "server.port")
 
     async def _listen(self, app: ASGIApp, port: int, field: str) -> None:
         limits = self._settings.limits
@@ -123,11 +123,11 @@ class ServerProcess:
         logger.info("listening", extra={"host": self._settings.server.host, "port": port, "server": field})
 
     def _prepare(self, loop: asyncio.AbstractEventLoop, wake: Any) -> Steps:
-        return prepare_engine(self._service, loop, wake)
+        return prepare_engine(self.service, loop, wake)
 
     def _on_ready(self) -> None:
         self._lifecycle.enter(State.READY)
-        report_ready(self._service)
+        report_ready(self.service)
 
     def _on_fault(self, loop: asyncio.AbstractEventLoop, error: BaseException) -> None:
         """Take what ended the torch thread; called on that thread."""
@@ -137,13 +137,13 @@ class ServerProcess:
         loop.call_soon_threadsafe(self._ended.set)
 
     def _stats(self) -> Stats:
-        return self._service.task.scheduler.stats() if self._service.task else Stats()
+        return self.service.task.scheduler.stats() if self.service.task else Stats()
 
     # --- end ---
 
     async def _drain(self) -> None:
         """Finish what was accepted; see the module's text for the order."""
-        task = self._service.task
+        task = self.service.task
         if self._fault is not None or task is None:
             return
         self._lifecycle.enter(State.DRAINING)
@@ -176,7 +176,7 @@ class ServerProcess:
             _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
             for task in late:
                 task.cancel()
-        self._service.close()
+        self.service.close()
         if thread.started and not await asyncio.to_thread(thread.stop, STOP_SECONDS):
             logger.warning("the torch thread did not end in time")
 

@@ -30,7 +30,7 @@ CONTEXT = 256
 
 def make_decoder(folder: Path, *, seed: int = 0, chat: bool = True, dtype: torch.dtype = torch.float32) -> Path:
     """Save a random Llama with 64 hidden units, grouped-query attention and a byte-level tokenizer."""
-    tokenizer = _byte_level_tokenizer(chat)
+    tokenizer = byte_level_tokenizer(chat)
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -100,7 +100,7 @@ def _bert_config(tokenizer: Any, **extra: Any) -> BertConfig:
     )
 
 
-def _byte_level_tokenizer(chat: bool) -> Any:
+def byte_level_tokenizer(chat: bool) -> Any:
     raw = Tokenizer(models.BPE())
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     raw.decoder = decoders.ByteLevel()

@@ -1,0 +1,98 @@
+"""Stand-ins for what surrounds a scheduler: a loop that delivers at once, a meter that remembers, a scripted model."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+
+class ImmediateLoop:
+    """Delivers events on the calling thread."""
+
+    def call_soon_threadsafe(self, callback: Callable[..., None], *arguments: Any) -> None:
+        callback(*arguments)
+
+
+class RememberingMeter:
+    """Keeps what was reported, by name."""
+
+    def __init__(self) -> None:
+        self.reports: list[tuple[str, tuple[Any, ...]]] = []
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *arguments: self.reports.append((name, arguments))
+
+    def of(self, name: str) -> list[tuple[Any, ...]]:
+        return [arguments for reported, arguments in self.reports if reported == name]
+
+
+class Silent:
+    """An observer without text."""
+
+    def push(self, token: int) -> tuple[str, bool]:
+        return "", False
+
+    def finish(self) -> str:
+        return ""
+
+
+class CountingRunner:
+    """A model whose next token is the last one plus one, over rows that it checks for what the scheduler claims.
+
+    `memory[row]` holds the tokens that were written to a row; a decode step whose row does not hold exactly the
+    sequence's earlier tokens fails the test.
+    """
+
+    vocabulary = 1000
+
+    def __init__(self, max_rows: int = 4, max_length: int = 64, budget: int = 10_000) -> None:
+        self.max_length = max_length
+        self.memory: dict[int, list[int]] = {}
+        self.batches: list[int] = []
+        self.fail_next: Exception | None = None
+        self._max_rows = max_rows
+        self._budget = budget
+
+    def fits(self, rows: int, length: int) -> bool:
+        return rows <= self._max_rows and (rows == 1 or rows * length <= self._budget)
+
+    def reserve(self, rows: int, length: int, used_rows: int, used_length: int) -> None:
+        assert self.fits(rows, length)
+
+    def prefill(self, row: int, start: int, tokens: Sequence[int]) -> Any:
+        self._raise()
+        self.memory[row] = [*self.memory.get(row, [])[:start], *tokens]
+        assert len(self.memory[row]) == start + len(tokens)
+        return self._logits([tokens[-1]])
+
+    def decode(self, tokens: Sequence[int], positions: Sequence[int]) -> Any:
+        self._raise()
+        self.batches.append(len(tokens))
+        for row, (token, position) in enumerate(zip(tokens, positions, strict=True)):
+            assert self.memory[row][position - 1] == token - 1
+            self.memory[row] = [*self.memory[row][:position], token]
+            assert len(self.memory[row]) == position + 1
+        return self._logits(tokens)
+
+    def move(self, source: int, target: int, length: int) -> None:
+        self.memory[target] = self.memory[source][:length]
+
+    def release(self) -> None:
+        self.memory.clear()
+
+    def usage(self, used_tokens: int) -> float:
+        return used_tokens / self._budget
+
+    def is_fatal(self, error: Exception) -> bool:
+        return isinstance(error, MemoryError)
+
+    def _raise(self) -> None:
+        if self.fail_next is not None:
+            error, self.fail_next = self.fail_next, None
+            raise error
+
+    def _logits(self, tokens: Sequence[int]) -> Any:
+        logits = torch.zeros(len(tokens), self.vocabulary)
+        for row, token in enumerate(tokens):
+            logits[row, token + 1] = 10.0
+        return logits

@@ -1,0 +1,154 @@
+from typing import Any
+
+import pytest
+
+from modelservice_runtime.engine.intake import Intake, QueueLimits
+from modelservice_runtime.engine.sampling import Sampling
+from modelservice_runtime.engine.scheduling import Cancelled, Done, Failed, ForwardFailed, Outbox, Ticket
+from modelservice_runtime.engine.slot_scheduler import Generation, SlotScheduler
+from tests.runtime.engine.doubles import CountingRunner, ImmediateLoop, RememberingMeter, Silent
+
+pytestmark = pytest.mark.torch
+
+
+class Bench:
+    """A scheduler around a scripted model."""
+
+    def __init__(self, runner: CountingRunner | None = None, prefill_tokens: int = 16) -> None:
+        self.runner = runner or CountingRunner()
+        self.meter = RememberingMeter()
+        intake = Intake(QueueLimits(100, 10_000, 60), lambda: None)
+        outbox = Outbox(ImmediateLoop())  # type: ignore[arg-type]
+        self.scheduler = SlotScheduler(self.runner, intake, outbox, self.meter, prefill_tokens)
+
+    def submit(self, first: int, length: int, new: int, end_ids: frozenset[int] = frozenset()) -> Ticket:
+        prompt = list(range(first, first + length))
+        return self.scheduler.submit(Generation(prompt, new, Sampling(), end_ids, Silent()), length)
+
+    def run(self, steps: int = 1000) -> None:
+        for _ in range(steps):
+            if not self.scheduler.step():
+                return
+
+
+def last_event(ticket: Ticket) -> Any:
+    event = None
+    while not ticket._events.empty():
+        event = ticket._events.get_nowait()
+    return event
+
+
+def tokens_of(ticket: Ticket) -> tuple[int, ...]:
+    event = last_event(ticket)
+    assert isinstance(event, Done)
+    tokens: tuple[int, ...] = event.value.tokens
+    return tokens
+
+
+def test_every_sequence_gets_its_own_continuation_when_lengths_differ() -> None:
+    bench = Bench()
+    tickets = [bench.submit(100 * i, 3 + 5 * i, 4 + 3 * i) for i in range(1, 7)]
+    bench.run()
+    for i, ticket in enumerate(tickets, start=1):
+        first = 100 * i + 3 + 5 * i
+        assert tokens_of(ticket) == tuple(range(first, first + 4 + 3 * i))
+    assert max(bench.runner.batches) == 4
+    assert bench.scheduler.stats().running == 0
+
+
+def test_sequence_ends_when_an_end_token_is_made() -> None:
+    bench = Bench()
+    ticket = bench.submit(10, 3, 50, frozenset({15}))
+    bench.run()
+    event = last_event(ticket)
+    assert event.value.reason == "stop"
+    assert event.value.tokens == (13, 14, 15)
+
+
+def test_sequence_ends_with_length_when_the_context_is_full() -> None:
+    bench = Bench(CountingRunner(max_length=10))
+    ticket = bench.submit(1, 6, 50)
+    bench.run()
+    event = last_event(ticket)
+    assert (event.value.reason, len(event.value.tokens)) == ("length", 4)
+
+
+def test_cancelled_sequence_leaves_within_one_step_and_the_others_go_on() -> None:
+    bench = Bench()
+    doomed, other = bench.submit(1, 4, 40), bench.submit(100, 4, 10)
+    bench.run(3)
+    bench.scheduler.cancel(doomed, "disconnect")
+    bench.run(1)
+    event = last_event(doomed)
+    assert isinstance(event, Failed)
+    assert isinstance(event.error, Cancelled)
+    assert bench.scheduler.stats().running == 1
+    bench.run()
+    assert tokens_of(other) == tuple(range(104, 114))
+    assert [arguments[0] for arguments in bench.meter.of("cancelled")] == ["disconnect"]
+
+
+def test_waiting_request_takes_the_slot_when_one_is_cancelled() -> None:
+    bench = Bench(CountingRunner(max_rows=1))
+    first, second = bench.submit(1, 4, 40), bench.submit(100, 4, 2)
+    bench.run(3)
+    assert (bench.scheduler.stats().running, bench.scheduler.stats().queued) == (1, 1)
+    bench.scheduler.cancel(first, "disconnect")
+    bench.run()
+    assert tokens_of(second) == (104, 105)
+
+
+def test_long_prompt_is_prefilled_in_chunks_while_others_decode() -> None:
+    bench = Bench(prefill_tokens=8)
+    short = bench.submit(1, 4, 12)
+    bench.run(2)
+    long = bench.submit(100, 40, 3)
+    bench.run(3)
+    assert short.started_at is not None
+    assert len(bench.runner.memory[0]) > 6
+    bench.run()
+    assert tokens_of(short) == tuple(range(5, 17))
+    assert tokens_of(long) == (140, 141, 142)
+    assert max(arguments[2] for arguments in bench.meter.of("batch") if arguments[0] == "prefill") <= 8
+
+
+def test_youngest_is_recomputed_when_the_cache_is_full() -> None:
+    bench = Bench(CountingRunner(budget=40))
+    tickets = [bench.submit(100 * i, 8, 20) for i in (1, 2, 3)]
+    bench.run()
+    for i, ticket in zip((1, 2, 3), tickets, strict=True):
+        assert tokens_of(ticket) == tuple(range(100 * i + 8, 100 * i + 28))
+    assert len([1 for arguments in bench.meter.of("batch") if arguments[0] == "prefill"]) > 3
+    assert len(bench.meter.of("first_token")) == 3
+
+
+def test_only_the_running_fail_when_the_model_raises() -> None:
+    bench = Bench(CountingRunner(max_rows=1))
+    running, waiting = bench.submit(1, 4, 40), bench.submit(100, 4, 2)
+    bench.run(2)
+    bench.runner.fail_next = ValueError("broken")
+    bench.run()
+    event = last_event(running)
+    assert isinstance(event, Failed)
+    assert isinstance(event.error, ForwardFailed)
+    assert tokens_of(waiting) == (104, 105)
+
+
+def test_step_raises_when_the_device_is_beyond_use() -> None:
+    bench = Bench()
+    bench.submit(1, 4, 4)
+    bench.runner.fail_next = MemoryError("gone")
+    with pytest.raises(MemoryError):
+        bench.scheduler.step()
+
+
+async def test_drain_cancels_what_is_left_when_time_runs_out() -> None:
+    bench = Bench()
+    ticket = bench.submit(1, 4, 60)
+    bench.run(2)
+    assert await bench.scheduler.drain(0.05) is False
+    bench.run(1)
+    event = last_event(ticket)
+    assert isinstance(event, Failed)
+    assert isinstance(event.error, Cancelled)
+    assert event.error.reason == "drain"
