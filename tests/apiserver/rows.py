@@ -120,6 +120,7 @@ VALID = (
     Row("no accelerator", service(accelerator={"count": 0})),
     Row("empty blocks", service(runtime={}, resources={}, scheduling={}, cache={}, loader={}, rollout={}, network={})),
     Row("null is the same as leaving out", service(runtime=None, autoscaling=None, replicas=None)),
+    Row("null entries of maps", service(resources={"limits": {"cpu": None}}, scheduling={"nodeSelector": {"a": None}})),
     Row("Recreate", service(rollout={"strategy": "Recreate"})),
     Row("only maxSurge is zero", service(rollout={"strategy": "RollingUpdate", "maxSurge": 0})),
     Row("percentages in a rollout", service(rollout={"maxSurge": "25%", "maxUnavailable": "0%"})),
