@@ -4,27 +4,42 @@ Pure: dicts in, dicts out, no I/O, no clock.
 """
 
 from .desired import desired, missing_kinds
+from .diagnose import Diagnosis, diagnose
 from .errors import SpecError, read_profile, read_service
 from .facts import ChildSpec, Facts
 from .plan import Apply, ChildState, Delete, NameConflict, Observed, Plan, Recorded, plan, remember
+from .pods import newest_ready
 from .project import project
+from .status import compute_status, is_urgent, patience, rejected_status
+from .world import ApplyResults, Failure, ObservedState, RuntimeReport
 
 __all__ = [
     "Apply",
+    "ApplyResults",
     "ChildSpec",
     "ChildState",
     "Delete",
+    "Diagnosis",
     "Facts",
+    "Failure",
     "NameConflict",
     "Observed",
+    "ObservedState",
     "Plan",
     "Recorded",
+    "RuntimeReport",
     "SpecError",
+    "compute_status",
     "desired",
+    "diagnose",
+    "is_urgent",
     "missing_kinds",
+    "newest_ready",
+    "patience",
     "plan",
     "project",
     "read_profile",
     "read_service",
+    "rejected_status",
     "remember",
 ]

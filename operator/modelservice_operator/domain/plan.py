@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from ..api.kinds import BY_KIND, DEPLOYMENT
-from ..api.names import DESIRED_HASH, LABEL_MANAGED_BY, LABEL_NAME, MANAGED_BY
+from ..api.names import DESIRED_HASH, LABEL_MANAGED_BY, LABEL_NAME
 from .compare import differences, pick
 from .project import OWNS_REPLICAS
 
@@ -36,7 +36,6 @@ class Observed:
     """The live children of one ModelService, projected, and what is recorded of the last applies."""
 
     owner_uid: str
-    name: str
     children: Mapping[ChildKey, Mapping[str, Any]]
     recorded: Mapping[ChildKey, Recorded] = field(default_factory=dict)
 
@@ -178,7 +177,7 @@ def _owned(manifest: Mapping[str, Any]) -> dict[str, Any]:
 def _conflict(manifest: Mapping[str, Any], live: Mapping[str, Any], observed: Observed) -> NameConflict | None:
     controller = _controller_of(live)
     if controller is None:
-        return None if _is_stripped(live, observed.name) else NameConflict(*_key_of(manifest))
+        return None if _is_stripped(live, manifest) else NameConflict(*_key_of(manifest))
     if controller.get("uid") == observed.owner_uid:
         return None
     return NameConflict(*_key_of(manifest), f"{controller.get('kind', '?')}/{controller.get('name', '?')}")
@@ -189,10 +188,10 @@ def _controller_of(live: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return next((reference for reference in references if reference.get("controller")), None)
 
 
-def _is_stripped(live: Mapping[str, Any], name: str) -> bool:
+def _is_stripped(live: Mapping[str, Any], manifest: Mapping[str, Any]) -> bool:
     """Whether an object without a controller is a child of ours whose owner reference was taken away."""
-    labels = live["metadata"].get("labels") or {}
-    ours = labels.get(LABEL_MANAGED_BY) == MANAGED_BY and labels.get(LABEL_NAME) == name
+    labels, wanted = live["metadata"].get("labels") or {}, manifest["metadata"]["labels"]
+    ours = all(labels.get(key) == wanted[key] for key in (LABEL_MANAGED_BY, LABEL_NAME))
     return ours and bool(_digest_of(live))
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ..api.kinds import DEPLOYMENT, ChildKind
 from ..api.names import DESIRED_HASH, FIELD_MANAGER, SETTINGS_HASH
+from .tree import branch, items
 
 OWNS_REPLICAS: Final = "ownsReplicas"
 """Key that a projected Deployment has when spec.replicas is owned by our field manager."""
@@ -30,29 +31,29 @@ def project(kind: ChildKind | str, body: Mapping[str, Any]) -> dict[str, Any]:
     if name == "Pod":
         return _project_pod(body)
     kept = {key: value for key, value in body.items() if key not in ("metadata", "apiVersion", "kind")}
-    kept["metadata"] = _project_metadata(_mapping(body, "metadata"))
-    if name == DEPLOYMENT.kind and _owns_replicas(_mapping(body, "metadata")):
+    kept["metadata"] = _project_metadata(branch(body, "metadata"))
+    if name == DEPLOYMENT.kind and _owns_replicas(branch(body, "metadata")):
         kept[OWNS_REPLICAS] = True
     return kept
 
 
 def _project_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     kept = _pick(metadata, (*_METADATA, "ownerReferences"))
-    annotations = {key: text for key, text in _mapping(metadata, "annotations").items() if key not in _COPIES}
+    annotations = {key: text for key, text in branch(metadata, "annotations").items() if key not in _COPIES}
     return {**kept, "annotations": annotations} if annotations else kept
 
 
 def _project_pod(body: Mapping[str, Any]) -> dict[str, Any]:
-    metadata, spec, status = (_mapping(body, key) for key in ("metadata", "spec", "status"))
-    annotations = _pick(_mapping(metadata, "annotations"), (DESIRED_HASH, SETTINGS_HASH))
-    owners = [_pick(owner, ("kind", "name", "uid", "controller")) for owner in _items(metadata, "ownerReferences")]
+    metadata, spec, status = (branch(body, key) for key in ("metadata", "spec", "status"))
+    annotations = _pick(branch(metadata, "annotations"), (DESIRED_HASH, SETTINGS_HASH))
+    owners = [_pick(owner, ("kind", "name", "uid", "controller")) for owner in items(metadata, "ownerReferences")]
     kept_spec: dict[str, Any] = _pick(spec, ("nodeName",))
     for key in ("containers", "initContainers"):
-        kept_spec[key] = [_pick(container, _CONTAINER) for container in _items(spec, key)]
+        kept_spec[key] = [_pick(container, _CONTAINER) for container in items(spec, key)]
     kept_status = _pick(status, _POD_STATUS)
     for key in ("containerStatuses", "initContainerStatuses"):
         if key in kept_status:
-            kept_status[key] = [_pick(entry, _CONTAINER_STATUS) for entry in _items(status, key)]
+            kept_status[key] = [_pick(entry, _CONTAINER_STATUS) for entry in items(status, key)]
     return {
         "metadata": {**_pick(metadata, _METADATA), "annotations": annotations, "ownerReferences": owners},
         "spec": kept_spec,
@@ -62,21 +63,11 @@ def _project_pod(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def _owns_replicas(metadata: Mapping[str, Any]) -> bool:
     """Whether our last apply set spec.replicas and no one has set it to another value since."""
-    for entry in _items(metadata, "managedFields"):
+    for entry in items(metadata, "managedFields"):
         if entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply":
-            return "f:replicas" in _mapping(_mapping(entry, "fieldsV1"), "f:spec")
+            return "f:replicas" in branch(entry, "fieldsV1", "f:spec")
     return False
 
 
 def _pick(source: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
     return {key: source[key] for key in keys if key in source}
-
-
-def _mapping(source: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = source.get(key)
-    return value if isinstance(value, Mapping) else {}
-
-
-def _items(source: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    value = source.get(key)
-    return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []

@@ -1,0 +1,223 @@
+"""The conditions: an ordered chain of pure checks, each returning a verdict with its reason and message.
+
+The shape is that of cert-manager's policy chain. Messages of states that are merely under way stay the same from one
+pod event to the next, so that a start costs one status write and not ten.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from ..api import kinds
+from ..api.names import child_name, service_url
+from ..api.reasons import DETAILS, ConditionType, Reason
+from ..api.uri import ModelUri
+from .autoscaling import is_autoscaled_by_us
+from .diagnose import Diagnosis
+from .pods import condition, has_fetched, is_placed
+from .tree import Tree, number, text
+from .world import World
+
+Status = Literal["True", "False", "Unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One condition: its status, and why. `is_soft` says that the service works all the same."""
+
+    status: Status
+    reason: Reason
+    message: str
+    is_soft: bool = False
+
+
+def judge(world: World) -> dict[ConditionType, Verdict]:
+    """Run every check that applies; Ready comes last and repeats the first failing one."""
+    verdicts = {type_: check(world) for type_, check in _CHAIN.items() if _applies(type_, world)}
+    return {**verdicts, ConditionType.READY: _ready(world, verdicts)}
+
+
+def _applies(type_: ConditionType, world: World) -> bool:
+    return type_ is not ConditionType.AUTOSCALER_READY or is_autoscaled_by_us(world.service)
+
+
+def _good(reason: Reason, message: str = "") -> Verdict:
+    return Verdict("True", reason, message or DETAILS[reason].description)
+
+
+def _bad(reason: Reason, message: str = "") -> Verdict:
+    return Verdict("False", reason, message or DETAILS[reason].description)
+
+
+def _unknown(message: str) -> Verdict:
+    return Verdict("Unknown", Reason.PENDING, message)
+
+
+def _failed(failure: tuple[Tree, Diagnosis]) -> Verdict:
+    return _bad(failure[1].reason, failure[1].message)
+
+
+def _spec_valid(world: World) -> Verdict:
+    error, plan = world.state.error, world.state.plan
+    if error is not None:
+        return _bad(error.reason, str(error))
+    if plan is not None and plan.conflicts:
+        return _bad(Reason.NAME_CONFLICT, "; ".join(conflict.message for conflict in plan.conflicts))
+    if failure := world.failure_for(ConditionType.SPEC_VALID):
+        return _failed(failure)
+    refused = condition(world.deployment, "ReplicaFailure")
+    if text(refused, "status") == "True" and world.is_deployment_current:
+        message = text(refused, "message")
+        return _bad(Reason.QUOTA_EXCEEDED if "exceeded quota" in message else Reason.APPLY_FAILED, message)
+    return _good(Reason.ACCEPTED)
+
+
+def _model_available(world: World) -> Verdict:
+    if failure := world.failure_for(ConditionType.MODEL_AVAILABLE):
+        return _failed(failure)
+    if world.wanted == 0:
+        return _unknown("No replica is asked for")
+    if world.pods.ready:
+        return _good(Reason.AVAILABLE)
+    uri = ModelUri.parse(world.service.spec.model.uri)
+    placed = [pod for pod in world.pods.current if is_placed(pod)]
+    if not uri.is_remote or not placed:
+        return _unknown("The model is read when the server starts")
+    if all(map(has_fetched, placed)):
+        return _good(Reason.AVAILABLE)
+    return _bad(Reason.DOWNLOADING, f"The model is being fetched from {uri.scheme}://{uri.location}")
+
+
+def _scheduled(world: World) -> Verdict:
+    if failure := world.failure_for(ConditionType.SCHEDULED):
+        return _failed(failure)
+    if world.wanted == 0:
+        return _unknown("No replica is asked for")
+    if world.pods.current and all(map(is_placed, world.pods.current)):
+        return _good(Reason.ASSIGNED)
+    return _unknown("Waiting for the scheduler")
+
+
+def _runtime_ready(world: World) -> Verdict:
+    if failure := world.failure_for(ConditionType.RUNTIME_READY):
+        return _failed(failure)
+    if world.wanted == 0:
+        return _bad(Reason.SCALED_TO_ZERO)
+    if _is_serving(world):
+        return _good(Reason.SERVING, _simulation(world))
+    what = "the server starts" if world.needed == 1 else f"{world.needed} replicas are ready"
+    serving = "; the previous revision serves meanwhile" if world.pods.earlier_ready else ""
+    return _bad(Reason.STARTING, f"Waiting until {what}{serving}")
+
+
+def _is_serving(world: World) -> bool:
+    """Whether enough pods of the current revision are ready and none of an earlier one answers any more."""
+    if not world.is_deployment_current or world.pods.earlier_ready:
+        return False
+    counts = (number(world.deployment, "status", key) for key in ("updatedReplicas", "readyReplicas"))
+    return min(world.pods.ready, *counts) >= world.needed
+
+
+def _simulation(world: World) -> str:
+    if not world.is_simulated:
+        return ""
+    return "The server is ready; its accelerator is simulated, the CPU computes"
+
+
+def _progressing(world: World) -> Verdict:
+    deadline = condition(world.deployment, "Progressing")
+    if text(deadline, "reason") == "ProgressDeadlineExceeded" and world.is_deployment_current:
+        return _bad(Reason.DEADLINE_EXCEEDED)
+    failure = world.failure_for(ConditionType.SCHEDULED)
+    if failure is not None and world.pods.earlier_ready:
+        return _bad(Reason.ROLLOUT_BLOCKED, f"The new revision cannot be placed: {failure[1].message}")
+    if not world.deployment:
+        return _unknown("The Deployment does not exist yet")
+    return _good(Reason.ROLLING_OUT) if _is_rolling(world) else _good(Reason.ROLLOUT_COMPLETE)
+
+
+def _is_rolling(world: World) -> bool:
+    if not world.is_deployment_current:
+        return True
+    total, updated, available = (
+        number(world.deployment, "status", key) for key in ("replicas", "updatedReplicas", "availableReplicas")
+    )
+    return updated < world.wanted or total > updated or available < min(updated, world.needed)
+
+
+def _network_ready(world: World) -> Verdict:
+    name = world.service.metadata.name
+    service = world.state.children.get((kinds.SERVICE.kind, child_name(kinds.SERVICE.kind, name)))
+    if service is None:
+        return _bad(Reason.SERVICE_MISSING)
+    if world.missing_kinds:
+        missing = ", ".join(sorted(world.missing_kinds))
+        message = f"The cluster does not serve {missing}; install its CRD or remove the block of the spec"
+        return Verdict("False", Reason.CRD_MISSING, message, is_soft=True)
+    port = world.service.spec.network.service.port
+    return _good(
+        Reason.REACHABLE, f"The Service answers at {service_url(name, world.service.metadata.namespace, port)}"
+    )
+
+
+def _autoscaler_ready(world: World) -> Verdict:
+    name = child_name(kinds.HORIZONTAL_POD_AUTOSCALER.kind, world.service.metadata.name)
+    autoscaler = world.state.children.get((kinds.HORIZONTAL_POD_AUTOSCALER.kind, name)) or {}
+    for type_ in ("AbleToScale", "ScalingActive"):
+        found = condition(autoscaler, type_)
+        if text(found, "status") != "False" or text(found, "reason") == "ScalingDisabled":
+            continue
+        reason = Reason.CONFLICT if text(found, "reason") == "AmbiguousSelector" else Reason.METRICS_UNAVAILABLE
+        return _bad(reason, text(found, "message"))
+    if text(condition(autoscaler, "ScalingActive"), "status") == "True":
+        return _good(Reason.SCALING_ACTIVE)
+    return _unknown("The autoscaler has not looked at its metrics yet")
+
+
+def _in_sync(world: World) -> Verdict:
+    if world.results.failures:
+        told = "; ".join(f"{failure.kind} {failure.name}: {failure.message}" for failure in world.results.failures)
+        clashes = all(failure.code == 409 for failure in world.results.failures)
+        return _bad(Reason.FIELD_CONFLICT if clashes else Reason.APPLY_FAILED, told)
+    plan = world.state.plan
+    if plan is None:
+        return _unknown("The children are left as they are until the spec is valid")
+    deleting = ", ".join(f"{child.kind} {child.name}" for child in plan.children if child.state == "Deleting")
+    if deleting:
+        return _bad(Reason.DRIFT_DETECTED, f"Being deleted: {deleting}")
+    if plan.conflicts:
+        return _unknown("A name is taken; see SpecValid")
+    return _good(Reason.APPLIED)
+
+
+_CHAIN: Final[dict[ConditionType, Callable[[World], Verdict]]] = {
+    ConditionType.SPEC_VALID: _spec_valid,
+    ConditionType.MODEL_AVAILABLE: _model_available,
+    ConditionType.SCHEDULED: _scheduled,
+    ConditionType.RUNTIME_READY: _runtime_ready,
+    ConditionType.PROGRESSING: _progressing,
+    ConditionType.NETWORK_READY: _network_ready,
+    ConditionType.AUTOSCALER_READY: _autoscaler_ready,
+    ConditionType.IN_SYNC: _in_sync,
+}
+"""The checks in the order in which Ready looks for the first failing one."""
+
+_MAY_BE_UNKNOWN: Final = frozenset({ConditionType.AUTOSCALER_READY})
+"""A model answers before its autoscaler has looked at it for the first time."""
+
+
+def _ready(world: World, verdicts: dict[ConditionType, Verdict]) -> Verdict:
+    hard = [verdict for verdict in verdicts.values() if verdict.status == "False" and not verdict.is_soft]
+    open_ = [v for type_, v in verdicts.items() if v.status == "Unknown" and type_ not in _MAY_BE_UNKNOWN]
+    first = next(iter(hard or open_), None)
+    if first is not None:
+        return Verdict("False", first.reason, first.message)
+    return _good(Reason.READY, _ready_message(world, verdicts))
+
+
+def _ready_message(world: World, verdicts: dict[ConditionType, Verdict]) -> str:
+    said = [DETAILS[Reason.READY].description.rstrip(".")]
+    if world.is_simulated:
+        said.append("its accelerator is simulated, the CPU computes")
+    said += [verdict.message for verdict in verdicts.values() if verdict.is_soft and verdict.status == "False"]
+    return "; ".join(said)

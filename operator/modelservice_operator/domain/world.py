@@ -1,0 +1,141 @@
+"""Everything that the status is computed from, gathered once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..api.kinds import DEPLOYMENT
+from ..api.names import child_name
+from ..api.reasons import ConditionType, Reason
+from ..api.v1alpha1 import ModelService, RuntimeProfile
+from .desired import missing_kinds
+from .diagnose import Diagnosis
+from .errors import SpecError
+from .facts import Facts
+from .placement import accelerator_of
+from .plan import ChildKey, Plan
+from .pods import Pods, sort_pods
+from .rollout import wanted_replicas
+from .tree import Tree, number
+
+RuntimeReport = Mapping[str, Any]
+"""The JSON of the admin port's `/status`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A child that could not be applied or deleted. `code` is the HTTP status, 0 without an answer."""
+
+    kind: str
+    name: str
+    message: str
+    code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyResults:
+    """What became of a plan's actions: those that failed."""
+
+    failures: tuple[Failure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedState:
+    """What is known of the cluster after the applies, all of it projected.
+
+    `runtime` is the report of the newest ready pod. Of `plan` and `error` one is set.
+    """
+
+    children: Mapping[ChildKey, Mapping[str, Any]]
+    pods: Sequence[Mapping[str, Any]]
+    runtime: RuntimeReport | None = None
+    plan: Plan | None = None
+    error: SpecError | None = None
+    facts: Facts | None = None
+
+
+@dataclass(frozen=True)
+class World:
+    """One ModelService and what is around it, with what every check needs worked out."""
+
+    service: ModelService
+    profile: RuntimeProfile | None
+    state: ObservedState
+    results: ApplyResults
+    deployment: Tree
+    pods: Pods
+    failures: Sequence[tuple[Tree, Diagnosis]] = field(default_factory=list)
+
+    @property
+    def is_autoscaled(self) -> bool:
+        """Whether an autoscaler owns the number of replicas."""
+        return self.service.spec.autoscaling is not None
+
+    @property
+    def wanted(self) -> int:
+        """How many replicas there should be now."""
+        fixed = wanted_replicas(self.service)
+        if fixed is not None:
+            return fixed
+        return number(self.deployment, "spec", "replicas") if self.deployment else 1
+
+    @property
+    def needed(self) -> int:
+        """How many ready replicas make the service ready: all, or an autoscaler's fewest."""
+        block = self.service.spec.autoscaling
+        return self.wanted if block is None else min(self.wanted, max(1, block.min_replicas))
+
+    @property
+    def is_deployment_current(self) -> bool:
+        """Whether the Deployment controller has seen the Deployment as it is now."""
+        seen = number(self.deployment, "status", "observedGeneration")
+        return bool(self.deployment) and seen >= number(self.deployment, "metadata", "generation")
+
+    @property
+    def missing_kinds(self) -> frozenset[str]:
+        """Optional kinds that the spec asks for and the cluster does not serve."""
+        return missing_kinds(self.service, self.state.facts) if self.state.facts else frozenset()
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether the CPU stands in for the accelerator."""
+        count, _ = accelerator_of(self.service, self.profile)
+        return bool(count and self.profile and self.profile.spec.simulated)
+
+    def failure_for(self, type_: ConditionType) -> tuple[Tree, Diagnosis] | None:
+        """A failing pod whose diagnosis belongs to a condition."""
+        return next((entry for entry in self.failures if condition_of(entry[1]) is type_), None)
+
+
+def look_at(
+    service: ModelService, profile: RuntimeProfile | None, state: ObservedState, results: ApplyResults
+) -> World:
+    """Gather the world."""
+    key = DEPLOYMENT.kind, child_name(DEPLOYMENT.kind, service.metadata.name)
+    deployment = state.children.get(key) or {}
+    pods = sort_pods(state.pods, deployment)
+    return World(service, profile, state, results, deployment, pods, pods.failures())
+
+
+_CONDITIONS: dict[Reason, ConditionType] = {
+    Reason.SECRET_NOT_FOUND: ConditionType.SPEC_VALID,
+    Reason.MODEL_NOT_FOUND: ConditionType.MODEL_AVAILABLE,
+    Reason.MODEL_AUTH_FAILED: ConditionType.MODEL_AVAILABLE,
+    Reason.MODEL_GATED: ConditionType.MODEL_AVAILABLE,
+    Reason.CHECKSUM_MISMATCH: ConditionType.MODEL_AVAILABLE,
+    Reason.DISK_FULL: ConditionType.MODEL_AVAILABLE,
+    Reason.LOADER_OOM_KILLED: ConditionType.MODEL_AVAILABLE,
+    Reason.UNSUPPORTED_MODEL: ConditionType.MODEL_AVAILABLE,
+    Reason.SOURCE_UNAVAILABLE: ConditionType.MODEL_AVAILABLE,
+    Reason.INSUFFICIENT_GPU: ConditionType.SCHEDULED,
+    Reason.INSUFFICIENT_RESOURCES: ConditionType.SCHEDULED,
+    Reason.UNTOLERATED_TAINT: ConditionType.SCHEDULED,
+    Reason.NO_MATCHING_NODE: ConditionType.SCHEDULED,
+    Reason.CLAIM_PENDING: ConditionType.SCHEDULED,
+}
+
+
+def condition_of(diagnosis: Diagnosis) -> ConditionType:
+    """The condition that a diagnosis makes False."""
+    fallback = ConditionType.MODEL_AVAILABLE if diagnosis.component == "fetch" else ConditionType.RUNTIME_READY
+    return _CONDITIONS.get(diagnosis.reason, fallback)
