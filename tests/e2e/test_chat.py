@@ -26,7 +26,13 @@ def test_answer_is_true_when_asked_through_the_service(chat: World) -> None:
 
 
 def test_stream_gives_the_same_answer_in_many_pieces_when_asked_for(chat: World) -> None:
-    body = {"model": "chat", "messages": [{"role": "user", "content": QUESTION}], "max_tokens": 48, "temperature": 0, "stream": True}
+    body = {
+        "model": "chat",
+        "messages": [{"role": "user", "content": QUESTION}],
+        "max_tokens": 48,
+        "temperature": 0,
+        "stream": True,
+    }
     with chat.url("chat") as url:
         with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=60) as response:
             lines = [line.removeprefix("data: ") for line in response.iter_lines() if line.startswith("data: ")]

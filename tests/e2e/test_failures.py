@@ -13,7 +13,7 @@ from tests.quickstart.images import ROOT, model_image
 from tests.support.hub import Hub
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(600)]
-TOKEN = "hub-secret"  # noqa: S105
+TOKEN = "hub-secret"
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,9 @@ class Client(threading.Thread):
     def run(self) -> None:
         while not self.stopping.is_set():
             try:
-                answer = httpx.post(f"{self.url}/v1/embeddings", json={"model": "embed", "input": "a quiet evening"}, timeout=30)
+                answer = httpx.post(
+                    f"{self.url}/v1/embeddings", json={"model": "embed", "input": "a quiet evening"}, timeout=30
+                )
                 self.codes.append(answer.status_code)
                 if answer.status_code == 200:
                     self.vectors.add(round(answer.json()["data"][0]["embedding"][0], 4))
@@ -115,7 +117,11 @@ def test_child_comes_back_when_deleted(embed: World, kind: str) -> None:
 def test_nothing_is_left_when_the_service_is_deleted(embed: World) -> None:
     embed.serve("whole", f"oci://{model_image('demo-embed')}")
     embed.kubectl("delete", "msvc", "whole", "--wait=true", "--timeout=60s")
-    eventually(lambda: not embed.items(f"{OWNED},replicaset,pod,endpointslice", "modelservice.dev/name=whole"), 90, "an empty world")
+    eventually(
+        lambda: not embed.items(f"{OWNED},replicaset,pod,endpointslice", "modelservice.dev/name=whole"),
+        90,
+        "an empty world",
+    )
 
 
 def test_operator_is_quiet_when_all_has_converged(embed: World) -> None:

@@ -42,7 +42,13 @@ def test_shell_blocks_run_when_typed_after_quickstart(platform: Cluster) -> None
     try:
         for script in scripts:
             ran = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False
+                ["bash", "-euo", "pipefail", "-c", script],
+                cwd=ROOT,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=240,
+                check=False,
             )
             assert ran.returncode == 0, f"{script}\n{ran.stdout}\n{ran.stderr}"
     finally:

@@ -1,6 +1,5 @@
 """`python -m tests.quickstart`: the whole way from nothing to an answer, each step with its time."""
 
-
 import click
 from rich.console import Console
 
@@ -25,7 +24,9 @@ def show_chat(cluster: Cluster, timeline: Timeline, console: Console) -> None:
     """Apply the chat model, wait for it, and ask it through its Service."""
     with timeline.step("ModelService demo-chat: apply to Ready"):
         services.apply(cluster, DEMO / "demo-chat.yaml")
-        services.wait_for(cluster, NAMESPACE, "demo-chat", services.is_ready, say=lambda line: console.print(f"    {line}"))
+        services.wait_for(
+            cluster, NAMESPACE, "demo-chat", services.is_ready, say=lambda line: console.print(f"    {line}")
+        )
     with timeline.step("the answer, through the Service"), ask.forwarded(cluster, NAMESPACE, "demo-chat") as url:
         answer = ask.chat(url, "demo-chat", QUESTION)
     console.print(f"\n  [bold]{QUESTION}[/]\n  [bold green]{answer}[/]\n")

@@ -19,7 +19,10 @@ def forwarded(cluster: Cluster, namespace: str, service: str) -> Iterator[str]:
     """
     command = [str(cluster.bin / "kubectl"), "--kubeconfig", str(cluster.kubeconfig), "-n", namespace]
     process = subprocess.Popen(
-        [*command, "port-forward", f"service/{service}", ":80"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "port-forward", f"service/{service}", ":80"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stdout is not None

@@ -67,5 +67,7 @@ def wait_for(
             say(line)
             told = line
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{namespace}/{name} after {timeout:.0f} s: {json.dumps(service.get('status'), indent=1)}")
+            raise TimeoutError(
+                f"{namespace}/{name} after {timeout:.0f} s: {json.dumps(service.get('status'), indent=1)}"
+            )
         time.sleep(0.2)
