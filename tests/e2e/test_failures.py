@@ -10,19 +10,22 @@ from tests.e2e.world import World
 from tests.models import build_model
 from tests.quickstart import ask
 from tests.quickstart.images import ROOT, model_image
-from tests.support.hub import Hub
+from tests.support.hub import Access, Hub
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(600)]
 TOKEN = "hub-secret"
 
 
 @pytest.fixture(scope="module")
-def hub(world: World) -> Iterator[Hub]:
+def hub(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     """A model hub on this machine that pods reach: one public repository, one gated."""
-    with Hub(host=world.cluster.host_address) as hub:
-        hub.add("demo/embed", build_model("demo-embed"))
-        hub.add("demo/gated", build_model("demo-embed"), token=TOKEN)
-        yield hub
+    root = tmp_path_factory.mktemp("hub")
+    for name in ("embed", "gated"):
+        (root / "demo").mkdir(exist_ok=True)
+        (root / "demo" / name).symlink_to(build_model("demo-embed"), target_is_directory=True)
+    access = Access(tokens={TOKEN: ["demo/gated"]}, gated=["demo/gated"])
+    with Hub(root, access, host=world.cluster.host_address) as running:
+        yield running
 
 
 def at(hub: Hub) -> dict[str, object]:

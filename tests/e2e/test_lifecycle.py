@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tests.e2e.world import World, eventually
+from tests.models import build_model
 from tests.quickstart.images import ROOT, model_image
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(600)]
@@ -29,8 +30,6 @@ def embed(world: World) -> World:
 @pytest.fixture(scope="module")
 def shallow_model(world: World, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A second real embedding model: the first three layers of the demo model, packed as an image."""
-    from tests.models import build_model
-
     folder: Path = tmp_path_factory.mktemp("models") / "shallow"
     shutil.copytree(build_model("demo-embed"), folder)
     config = json.loads((folder / "config.json").read_text())

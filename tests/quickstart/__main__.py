@@ -1,5 +1,7 @@
 """`python -m tests.quickstart`: the whole way from nothing to an answer, each step with its time."""
 
+from collections.abc import Callable
+
 import click
 from rich.console import Console
 
@@ -20,13 +22,16 @@ def prepare_images(cluster: Cluster, timeline: Timeline) -> None:
         images.build_models(cluster)
 
 
+def indented(console: Console) -> Callable[[str], None]:
+    """Prints a line under the step that is running."""
+    return lambda line: console.print(f"    {line}", markup=False)
+
+
 def show_chat(cluster: Cluster, timeline: Timeline, console: Console) -> None:
     """Apply the chat model, wait for it, and ask it through its Service."""
     with timeline.step("ModelService demo-chat: apply to Ready"):
         services.apply(cluster, DEMO / "demo-chat.yaml")
-        services.wait_for(
-            cluster, NAMESPACE, "demo-chat", services.is_ready, say=lambda line: console.print(f"    {line}")
-        )
+        services.wait_for(cluster, NAMESPACE, "demo-chat", services.is_ready, say=indented(console))
     with timeline.step("the answer, through the Service"), ask.forwarded(cluster, NAMESPACE, "demo-chat") as url:
         answer = ask.chat(url, "demo-chat", QUESTION)
     console.print(f"\n  [bold]{QUESTION}[/]\n  [bold green]{answer}[/]\n")
@@ -37,10 +42,7 @@ def show_chat(cluster: Cluster, timeline: Timeline, console: Console) -> None:
 
 def show_gpus(cluster: Cluster, timeline: Timeline, console: Console) -> None:
     """Apply one ModelService that fits the node's simulated GPUs and one that asks for more than there are."""
-
-    def say(line: str) -> None:
-        console.print(f"    {line}")
-
+    say = indented(console)
     with timeline.step("GPU scheduling on the node's simulated capacity"):
         services.apply(cluster, DEMO / "gpu-demo.yaml", DEMO / "gpu-too-many.yaml")
         services.wait_for(cluster, NAMESPACE, "gpu-too-many", services.has_reason("InsufficientGPU"), say=say)
