@@ -23,7 +23,13 @@ def main() -> None:
 
 @main.command()
 @_NAMED
-@click.option("--mode", type=click.Choice(MODES), default="node", show_default=True, help="with a kubelet, or only what tests of the API need")
+@click.option(
+    "--mode",
+    type=click.Choice(MODES),
+    default="node",
+    show_default=True,
+    help="with a kubelet, or only what tests of the API need",
+)
 def up(name: str, mode: str) -> None:
     """Bring a cluster up, or do nothing when it is healthy."""
     with step(f"cluster {name} is up"):
@@ -62,7 +68,12 @@ def status(name: str) -> None:
 @_NAMED
 @click.argument("tag")
 @click.argument("context", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--file", "dockerfile", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="default: CONTEXT/Dockerfile")
+@click.option(
+    "--file",
+    "dockerfile",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="default: CONTEXT/Dockerfile",
+)
 @click.option("--build-arg", "pairs", multiple=True, metavar="NAME=VALUE")
 def build_image(name: str, tag: str, context: Path, dockerfile: Path | None, pairs: tuple[str, ...]) -> None:
     """Build an image into the cluster's node."""
@@ -104,7 +115,9 @@ def logs(name: str, process: str, lines: int) -> None:
     """Show the end of the log of PROCESS (`status` lists them)."""
     file = Cluster.find(name).logs(process)
     if file is None:
-        raise ClusterError(f"logs: cluster {name} has no log of {process!r}; `status --name {name}` lists its processes")
+        raise ClusterError(
+            f"logs: cluster {name} has no log of {process!r}; `status --name {name}` lists its processes"
+        )
     click.echo("\n".join(file.read_text(errors="replace").splitlines()[-lines:]))
 
 

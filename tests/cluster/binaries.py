@@ -1,8 +1,9 @@
 """The programs of a cluster, built from two locked Go modules, once for each version of the locks.
 
-Results live in `$MODELSERVICE_CACHE/bin/DIGEST`, the digest being over everything that decides about the result. Only what the job at hand
-needs is built, all of it in one `go build` for each module, since packages are shared. An interrupted build goes on where it was: Go's
-own cache keeps the packages, and finished programs are moved into place one by one. A lock keeps two builds from sharing the cores.
+Results live in `$MODELSERVICE_CACHE/bin/DIGEST`, the digest being over everything that decides about the result. Only
+what the job at hand needs is built, all of it in one `go build` for each module, since packages are shared. An
+interrupted build goes on where it was: Go's own cache keeps the packages, and finished programs are moved into place
+one by one. A lock keeps two builds from sharing the cores.
 """
 
 import hashlib
@@ -25,7 +26,17 @@ _GO = Path(__file__).parent / "go"
 _LINE_EVERY = 10.0
 
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
-NODE = (*CONTROL_PLANE, "kubelet", "kube-proxy", "coredns", "containerd", "containerd-shim-runc-v2", "ctr", "buildkitd", "buildctl")
+NODE = (
+    *CONTROL_PLANE,
+    "kubelet",
+    "kube-proxy",
+    "coredns",
+    "containerd",
+    "containerd-shim-runc-v2",
+    "ctr",
+    "buildkitd",
+    "buildctl",
+)
 
 
 @dataclass(frozen=True)
@@ -50,11 +61,19 @@ class Module:
         return ["-trimpath", *tags, "-ldflags", f"-s -w {self._version_flags()}".strip()]
 
     def _version_flags(self) -> str:
-        locked_version = re.search(r"k8s\.io/kubernetes v(\d+)\.(\d+)\.(\d+)", (_GO / self.folder / "go.mod").read_text())
+        locked_version = re.search(
+            r"k8s\.io/kubernetes v(\d+)\.(\d+)\.(\d+)", (_GO / self.folder / "go.mod").read_text()
+        )
         if locked_version is None:
             return ""
         major, minor, patch = locked_version.groups()
-        values = {"gitVersion": f"v{major}.{minor}.{patch}", "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean", "gitCommit": "local"}
+        values = {
+            "gitVersion": f"v{major}.{minor}.{patch}",
+            "gitMajor": major,
+            "gitMinor": minor,
+            "gitTreeState": "clean",
+            "gitCommit": "local",
+        }
         return " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in values.items())
 
 
@@ -74,7 +93,10 @@ MODULES = (
     Module(
         "containers",
         {
-            **{name: f"github.com/containerd/containerd/v2/cmd/{name}" for name in ("containerd", "containerd-shim-runc-v2", "ctr")},
+            **{
+                name: f"github.com/containerd/containerd/v2/cmd/{name}"
+                for name in ("containerd", "containerd-shim-runc-v2", "ctr")
+            },
             **{name: f"github.com/moby/buildkit/cmd/{name}" for name in ("buildctl", "buildkitd")},
         },
         tags="no_btrfs no_devmapper no_zfs",
@@ -139,8 +161,9 @@ def go_program() -> str:
     found = shutil.which("go")
     if found is None:
         raise ToolMissingError(
-            "go: not found, and without a Docker engine the cluster's programs are built from source; install Go 1.24 or newer"
-            " (https://go.dev/dl, or `apt-get install golang`: it fetches the exact version that go.mod names by itself)"
+            "go: not found, and without a Docker engine the cluster's programs are built from source;"
+            " install Go 1.24 or newer (https://go.dev/dl, or `apt-get install golang`),"
+            " which fetches the exact version that go.mod names by itself"
         )
     return found
 
@@ -153,10 +176,14 @@ def _build(module: Module, names: list[str]) -> None:
     partial = folder() / ".building"
     partial.mkdir(parents=True, exist_ok=True)
     command = [go, "build", "-v", *module.flags(), "-o", f"{partial}/", *packages]
-    with subprocess.Popen(command, cwd=_GO / module.folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=_GO / module.folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
         end = _follow(process, count, started)
     if process.returncode:
-        raise ClusterError(f"go build in {_GO / module.folder} failed with exit code {process.returncode}:\n" + "\n".join(end))
+        raise ClusterError(
+            f"go build in {_GO / module.folder} failed with exit code {process.returncode}:\n" + "\n".join(end)
+        )
     for name in names:
         (partial / name).replace(folder() / name)
     say(f"built {len(names)} programs in {time.monotonic() - started:.0f} s, kept in {folder()}")
@@ -164,7 +191,12 @@ def _build(module: Module, names: list[str]) -> None:
 
 def _count_packages(go: str, module: Module, packages: list[str]) -> int:
     listing = subprocess.run(
-        [go, "list", "-deps", *module.flags(), *packages], cwd=_GO / module.folder, env=environment(), capture_output=True, text=True, check=False
+        [go, "list", "-deps", *module.flags(), *packages],
+        cwd=_GO / module.folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if listing.returncode:
         raise ClusterError(f"go list in {_GO / module.folder} failed:\n{listing.stderr[-2000:]}")
@@ -179,7 +211,12 @@ def _follow(process: "subprocess.Popen[str]", count: int, started: float) -> lis
         compiled += 1
         now = time.monotonic()
         if sys.stderr.isatty():
-            print(f"\r  {compiled} packages compiled of at most {count}, {now - started:.0f} s\033[K", end="", file=sys.stderr, flush=True)
+            print(
+                f"\r  {compiled} packages compiled of at most {count}, {now - started:.0f} s\033[K",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
         elif now - told > _LINE_EVERY:
             told = now
             say(f"{compiled} packages compiled of at most {count}, {now - started:.0f} s")

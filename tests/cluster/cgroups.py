@@ -1,4 +1,4 @@
-"""The control groups of a node: one root for all its pods and builds, in every hierarchy, removed from the leaves up."""
+"""The control groups of a node: one root for its pods and builds in every hierarchy, removed from the leaves up."""
 
 import os
 import time

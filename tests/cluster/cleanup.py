@@ -32,7 +32,9 @@ def _remove_node(state: State) -> None:
     for folder in (Path(state.run_dir), state.folder):
         mounted = mounts_below(folder)
         if mounted:
-            raise ClusterError(f"cluster {state.name}: {', '.join(mounted[:5])} is still mounted; `umount` it, then `down` again")
+            raise ClusterError(
+                f"cluster {state.name}: {', '.join(mounted[:5])} is still mounted; `umount` it, then `down` again"
+            )
     shutil.rmtree(state.run_dir, ignore_errors=True)
 
 

@@ -1,5 +1,6 @@
 """The cluster as its users see it: one handle, whatever provides it."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -20,14 +21,12 @@ class Cluster(ABC):
     Attributes:
         name: what it is called.
         kubeconfig: the administrator's kubeconfig.
-        audit_log: the API server's audit log on this machine; a file that does not exist where the provider keeps none.
         server_url: the API server's URL.
         host_address: where pods reach servers of this machine.
     """
 
     name: str
     kubeconfig: Path
-    audit_log: Path
     server_url: str
     host_address: str
 
@@ -68,6 +67,11 @@ class Cluster(ABC):
     @abstractmethod
     def look_up(cls, name: str) -> "Cluster | None":
         """The cluster when this provider has it."""
+
+    @property
+    @abstractmethod
+    def audit_log(self) -> Path:
+        """The API server's audit log, one JSON event a line; a file that does not exist where there is none."""
 
     @abstractmethod
     def down(self) -> None:
@@ -123,10 +127,14 @@ class Cluster(ABC):
         return self._run("helm", args, None)
 
     def set_gpus(self, count: int, resource: str = "nvidia.com/gpu") -> None:
-        """Make every node say that it has `count` GPUs: capacity alone, for the scheduler; there is no device behind it."""
+        """Make nodes say that they have `count` GPUs: capacity for the scheduler, with no device behind it.
+
+        Those labelled as GPU nodes say so, or every node where none is labelled.
+        """
         amount = {resource: str(count)}
         patch = json.dumps({"status": {"capacity": amount, "allocatable": amount}})
-        for node in self.kubectl("get", "nodes", "-o", "name").split():
+        labelled = self.kubectl("get", "nodes", "-l", "nvidia.com/gpu.present=true", "-o", "name").split()
+        for node in labelled or self.kubectl("get", "nodes", "-o", "name").split():
             self.kubectl("patch", node, "--subresource=status", "--type=merge", "-p", patch)
 
     def install_crds(self, *names: str) -> None:
@@ -145,13 +153,18 @@ class Cluster(ABC):
     def _run(self, program: str, args: Sequence[str], input: str | None) -> str:
         path = binaries.ensure([program]) / program
         environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
-        done = subprocess.run([str(path), *args], input=input, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [str(path), *args], input=input, env=environment, capture_output=True, text=True, check=False
+        )
         if done.returncode:
-            raise ClusterError(f"{program} {' '.join(args)}: exit code {done.returncode}\n{done.stderr.strip()}\n{done.stdout.strip()[-2000:]}")
+            raise ClusterError(
+                f"{program} {' '.join(args)}: exit code {done.returncode}\n{done.stderr.strip()}\n{done.stdout[-2000:]}"
+            )
         return done.stdout
 
 
 def _provider(kind: str) -> type[Cluster]:
-    from tests.cluster.providers import existing, kind as kind_provider, local  # noqa: PLC0415  the providers need this module's class
-
-    return {"local": local.LocalCluster, "kind": kind_provider.KindCluster, "existing": existing.ExistingCluster}[kind]
+    # The providers need the class above, so they are imported when one is wanted.
+    module = importlib.import_module(f"tests.cluster.providers.{kind}")
+    found: type[Cluster] = module.PROVIDER
+    return found

@@ -1,7 +1,7 @@
 """etcd, kube-apiserver, kube-controller-manager and kube-scheduler as plain processes of this machine.
 
-etcd runs without fsync: a test cluster does not outlive its machine. The request limits of the controller manager and the scheduler are
-raised, or they and not the operator would be what a scale test measures.
+etcd runs without fsync: a test cluster does not outlive its machine. The request limits of the controller manager and
+the scheduler are raised, or they and not the operator would be what a scale test measures.
 """
 
 import json
@@ -45,9 +45,13 @@ def start_control_plane(state: State, programs: Path) -> None:
         process.start(state, "kube-controller-manager", _controller_manager(state, programs))
         process.start(state, "kube-scheduler", _scheduler(state, programs))
         account = "/api/v1/namespaces/default/serviceaccounts/default"
-        process.wait_until(state, "kube-controller-manager", lambda: client.answers(account), 60, ["kube-controller-manager"])
+        process.wait_until(
+            state, "kube-controller-manager", lambda: client.answers(account), 60, ["kube-controller-manager"]
+        )
         lease = "/api/v1/namespaces/kube-system/configmaps/kube-root-ca.crt"
-        process.wait_until(state, "kube-controller-manager", lambda: client.answers(lease), 60, ["kube-controller-manager"])
+        process.wait_until(
+            state, "kube-controller-manager", lambda: client.answers(lease), 60, ["kube-controller-manager"]
+        )
 
 
 class ApiProbe:
@@ -58,7 +62,9 @@ class ApiProbe:
         folder = state.folder / "pki"
         self._tls = ssl.create_default_context(cafile=str(folder / "ca.crt"))
         self._tls.load_cert_chain(folder / "admin.crt", folder / "admin.key")
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self._tls))
+        self._opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self._tls)
+        )
 
     def answers(self, path: str, timeout: float = 2.0) -> bool:
         """Whether the path is answered with success."""
@@ -145,7 +151,11 @@ def _clients(state: State, name: str) -> list[str]:
 
 def _controller_manager(state: State, programs: Path) -> list[str]:
     pki = state.folder / "pki"
-    ranges = ["--allocate-node-cidrs", f"--cluster-cidr={state.pods}", "--node-cidr-mask-size=23"] if state.mode == "node" else []
+    ranges = (
+        ["--allocate-node-cidrs", f"--cluster-cidr={state.pods}", "--node-cidr-mask-size=23"]
+        if state.mode == "node"
+        else []
+    )
     return [
         str(programs / "kube-controller-manager"),
         *_clients(state, "controller-manager"),

@@ -1,6 +1,7 @@
 """The real CRDs of other projects, by name: fetched as Go modules, verified against the hashes here.
 
-Go's module cache is the download cache, and a module's `h1:` hash covers all its files, so one line locks a project's CRDs.
+Go's module cache is the download cache, and a module's `h1:` hash covers all its files, so one line locks a project's
+CRDs.
 """
 
 import json
@@ -18,7 +19,7 @@ from tests.cluster.progress import say
 
 @dataclass(frozen=True)
 class Source:
-    """Where CRDs come from: a module with its version and hash, and the file in it, or the folder that kustomize renders."""
+    """Where CRDs come from: a module, its version and hash, and in it a file, or a folder that kustomize renders."""
 
     module: str
     version: str
@@ -26,12 +27,24 @@ class Source:
     path: str
 
 
-_PROMETHEUS = ("github.com/prometheus-operator/prometheus-operator", "v0.85.0", "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=")
+_PROMETHEUS = (
+    "github.com/prometheus-operator/prometheus-operator",
+    "v0.85.0",
+    "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",
+)
 SOURCES = {
-    "servicemonitor": Source(*_PROMETHEUS, "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml"),
-    "prometheusrule": Source(*_PROMETHEUS, "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml"),
-    "gateway-api": Source("sigs.k8s.io/gateway-api", "v1.6.3", "h1:lKpJa5bGlraC/QeACvCpsHLdmO6y0iKfzVl6gzaFEYc=", "config/crd"),
-    "keda": Source("github.com/kedacore/keda/v2", "v2.21.0", "h1:R6z2HZvstK4RLUMxroNACzBj74xGxt3kG59b5Xc+Xps=", "config/crd"),
+    "servicemonitor": Source(
+        *_PROMETHEUS, "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml"
+    ),
+    "prometheusrule": Source(
+        *_PROMETHEUS, "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml"
+    ),
+    "gateway-api": Source(
+        "sigs.k8s.io/gateway-api", "v1.6.3", "h1:lKpJa5bGlraC/QeACvCpsHLdmO6y0iKfzVl6gzaFEYc=", "config/crd"
+    ),
+    "keda": Source(
+        "github.com/kedacore/keda/v2", "v2.21.0", "h1:R6z2HZvstK4RLUMxroNACzBj74xGxt3kG59b5Xc+Xps=", "config/crd"
+    ),
 }
 NAMES = tuple(SOURCES)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -50,7 +63,9 @@ def manifests(name: str) -> list[dict[str, Any]]:
     documents = yaml.load_all(_kustomize(path) if path.is_dir() else path.read_text(), Loader=_LOADER)
     found = [document for document in documents if document and document["kind"] == "CustomResourceDefinition"]
     if not found:
-        raise ClusterError(f"install-crds: {source.module}@{source.version} has no CustomResourceDefinition in {source.path}")
+        raise ClusterError(
+            f"install-crds: {source.module}@{source.version} has no CustomResourceDefinition in {source.path}"
+        )
     return found
 
 
@@ -76,9 +91,13 @@ def _download(source: Source) -> Path:
     )
     answer = json.loads(done.stdout or "{}")
     if done.returncode or "Dir" not in answer:
-        raise ClusterError(f"install-crds: {source.module}@{source.version}: {answer.get('Error') or done.stderr.strip()}")
+        raise ClusterError(
+            f"install-crds: {source.module}@{source.version}: {answer.get('Error') or done.stderr.strip()}"
+        )
     if answer["Sum"] != source.sum:
-        raise ClusterError(f"install-crds: {source.module}@{source.version} has hash {answer['Sum']}, locked is {source.sum}: it was changed")
+        raise ClusterError(
+            f"install-crds: {source.module}@{source.version} was changed: locked is {source.sum}, got {answer['Sum']}"
+        )
     return Path(answer["Dir"])
 
 

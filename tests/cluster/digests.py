@@ -1,8 +1,8 @@
 """What decides about an image: its context, its Dockerfile, its arguments and its base, in one digest.
 
-Small files count by their content, so that a fresh clone of the same commit gives the same digest. Files above four megabytes (models)
-count by size and time of change instead: reading them again at every call would cost more than it finds, and a file that only looks
-changed costs one cached build.
+Small files count by their content, so that a fresh clone of the same commit gives the same digest. Files above four
+megabytes (models) count by size and time of change instead: reading them again at every call would cost more than it
+finds, and a file that only looks changed costs one cached build.
 """
 
 import hashlib

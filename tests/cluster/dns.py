@@ -17,10 +17,16 @@ def upstream(files: tuple[Path, ...] = _RESOLVERS) -> Path:
         ClusterError: there is none.
     """
     for file in files:
-        servers = [line.split()[1] for line in file.read_text().splitlines() if line.startswith("nameserver")] if file.exists() else []
+        servers = (
+            [line.split()[1] for line in file.read_text().splitlines() if line.startswith("nameserver")]
+            if file.exists()
+            else []
+        )
         if servers and not any(server.startswith("127.") or server == "::1" for server in servers):
             return file
-    raise ClusterError("/etc/resolv.conf: names only loopback servers, which a node cannot reach; add one that is reachable over the network")
+    raise ClusterError(
+        "/etc/resolv.conf: names loopback servers, which a node cannot reach; add one reachable over the network"
+    )
 
 
 def corefile(state: State, resolver: Path) -> str:
@@ -41,14 +47,24 @@ def corefile(state: State, resolver: Path) -> str:
 
 def manifests(state: State) -> str:
     """The service at the address that kubelets give to pods, its endpoint in the node, and CoreDNS' right to read."""
-    labels = {"kubernetes.io/service-name": "kube-dns", "endpointslice.kubernetes.io/managed-by": "modelservice-cluster"}
-    ports = [{"name": name, "port": 53, "protocol": protocol} for name, protocol in (("dns", "UDP"), ("dns-tcp", "TCP"))]
+    labels = {
+        "kubernetes.io/service-name": "kube-dns",
+        "endpointslice.kubernetes.io/managed-by": "modelservice-cluster",
+    }
+    ports = [
+        {"name": name, "port": 53, "protocol": protocol} for name, protocol in (("dns", "UDP"), ("dns-tcp", "TCP"))
+    ]
     rules = [
         {"apiGroups": [""], "resources": ["endpoints", "services", "pods", "namespaces"], "verbs": ["list", "watch"]},
         {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
     ]
     items: list[dict[str, Any]] = [
-        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "system:coredns"}, "rules": rules},
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRole",
+            "metadata": {"name": "system:coredns"},
+            "rules": rules,
+        },
         {
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "ClusterRoleBinding",

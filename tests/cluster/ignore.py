@@ -1,7 +1,7 @@
 """Which files of a build context count: the rules of `.dockerignore`, as BuildKit applies them.
 
-The last pattern that matches decides; `!` takes back; `**` stands for any number of folders; a pattern that names a folder covers all in it.
-Source: the Dockerfile reference, section ".dockerignore file".
+The last pattern that matches decides; `!` takes back; `**` stands for any number of folders; a pattern that names a
+folder covers all in it. Source: the Dockerfile reference, section ".dockerignore file".
 """
 
 import os
@@ -62,7 +62,7 @@ def is_ignored(path: str, rules: Sequence[Rule]) -> bool:
 
 
 def rules_for(context: Path, dockerfile: Path) -> list[Rule]:
-    """The rules that hold for a build: `DOCKERFILE.dockerignore` beside the Dockerfile, else `.dockerignore` in the context."""
+    """The rules of a build: `DOCKERFILE.dockerignore` beside the Dockerfile, else `.dockerignore` in the context."""
     for file in (dockerfile.with_name(f"{dockerfile.name}.dockerignore"), context / ".dockerignore"):
         if file.exists():
             return parse_rules(file.read_text())
@@ -79,7 +79,11 @@ def context_files(context: Path, rules: Sequence[Rule]) -> Iterator[Path]:
         base = Path(folder)
         links = [name for name in folders if (base / name).is_symlink()]
         entered = [name for name in sorted(folders) if name not in links]
-        folders[:] = [name for name in entered if takes_back or not is_ignored((base / name).relative_to(context).as_posix(), rules)]
+        folders[:] = [
+            name
+            for name in entered
+            if takes_back or not is_ignored((base / name).relative_to(context).as_posix(), rules)
+        ]
         for name in sorted([*files, *links]):
             if not is_ignored((base / name).relative_to(context).as_posix(), rules):
                 yield base / name

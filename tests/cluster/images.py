@@ -64,7 +64,9 @@ def image_digest(state: State, tag: str) -> str:
     """
     found = stores.images(state, binaries.folder()).get(normalize(tag))
     if found is None:
-        raise ClusterError(f"image {tag}: cluster {state.name} does not have it; build it with `build-image` or import it with `load`")
+        raise ClusterError(
+            f"image {tag}: cluster {state.name} does not have it; build it with `build-image` or import it with `load`"
+        )
     return found
 
 
@@ -75,8 +77,12 @@ def has_image(state: State, tag: str) -> bool:
 
 def normalize(tag: str) -> str:
     """The full name under which a store keeps a tag: with a registry and a version."""
-    first = tag.split("/")[0]
-    full = tag if "/" in tag and ("." in first or ":" in first or first == "localhost") else f"docker.io/{tag if '/' in tag else f'library/{tag}'}"
+    first = tag.partition("/")[0]
+    full = (
+        tag
+        if "/" in tag and ("." in first or ":" in first or first == "localhost")
+        else f"docker.io/{tag if '/' in tag else f'library/{tag}'}"
+    )
     return full if ":" in full.rsplit("/", 1)[-1] else f"{full}:latest"
 
 
@@ -103,7 +109,7 @@ def _base_for(state: State, dockerfile: Path, args: Mapping[str, str]) -> str:
 
 
 def ensure_base(state: State) -> str:
-    """Have the image that Dockerfiles with `ARG BASE_IMAGE` build on: Debian with Python, and this machine's certificate authorities.
+    """Have the image that Dockerfiles with `ARG BASE_IMAGE` build on: Debian, Python, this machine's authorities.
 
     Returns:
         Its tag, which names its content.
@@ -134,7 +140,12 @@ def _base_archive() -> Path:
         archive.parent.mkdir(parents=True, exist_ok=True)
         partial = archive.with_suffix(f".{os.getpid()}.partial.tar")
         with step(f"base file system, Debian {_SUITE}, made once"):
-            command = ["mmdebstrap", "--variant=minbase", f"--include={_PACKAGES}", "--dpkgopt=path-exclude=/usr/share/man/*"]
+            command = [
+                "mmdebstrap",
+                "--variant=minbase",
+                f"--include={_PACKAGES}",
+                "--dpkgopt=path-exclude=/usr/share/man/*",
+            ]
             done = subprocess.run([*command, _SUITE, str(partial)], capture_output=True, text=True, check=False)
         if done.returncode:
             partial.unlink(missing_ok=True)
@@ -149,16 +160,26 @@ def _build(state: State, tag: str, context: Path, dockerfile: Path, args: Mappin
     command = [
         *(str(binaries.folder() / "buildctl"), "--addr", f"unix://{state.run_dir}/buildkitd.sock"),
         *("build", "--progress=plain", "--frontend=dockerfile.v0"),
-        *("--local", f"context={context}", "--local", f"dockerfile={dockerfile.parent}", "--opt", f"filename={dockerfile.name}"),
+        *(
+            "--local",
+            f"context={context}",
+            "--local",
+            f"dockerfile={dockerfile.parent}",
+            "--opt",
+            f"filename={dockerfile.name}",
+        ),
         *("--opt", "force-network-mode=host", "--allow", "network.host", "--opt", "image-resolve-mode=local"),
         *options,
         *("--output", f"type=image,name={tag},unpack=true,compression=uncompressed"),
     ]
     log = process.log_file(state, "build-" + re.sub(r"[^a-z0-9]+", "-", tag))
-    with log.open("w") as kept, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as builder:
+    with (
+        log.open("w") as kept,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as builder,
+    ):
         _follow(builder.stdout or (), kept)
     if builder.returncode:
-        raise ClusterError(f"image {tag}: the build failed with exit code {builder.returncode}; the end of {log}:\n{process.tail(log, 40)}")
+        raise ClusterError(f"image {tag}: the build failed; the end of {log}:\n{process.tail(log, 40)}")
 
 
 def _follow(lines: Iterable[str], log: TextIO) -> None:

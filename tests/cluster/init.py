@@ -1,11 +1,12 @@
-"""The first process of a node: it gives the node file systems of its own, then collects processes that lost their parent.
+"""The first process of a node: it lays out the node's file systems, then collects orphaned processes.
 
-It runs alone in new network, process and mount namespaces, with the standard library only. When it ends, the kernel ends every process
-of the node, and with the last of them the mounts and links are gone: that is why nothing can be left behind, whatever was killed.
+It runs alone in new network, process and mount namespaces, with the standard library only. When it ends, the kernel
+ends every process of the node, and with the last of them the mounts and links are gone: that is why nothing can be
+left behind, whatever was killed.
 
-Over /run, /var/lib and /var/log lie memory file systems, so that the paths which containerd, the CNI plugins and the kubelet have built
-in do not touch the machine's. The few kernel settings that a kubelet insists on writing are covered by files that hold the wanted value
-already: it reads, is content, and the machine's settings stay.
+Over /run, /var/lib and /var/log lie memory file systems, so that the paths which containerd, the CNI plugins and the
+kubelet have built in do not touch the machine's. The few kernel settings that a kubelet insists on writing are
+covered by files that hold the wanted value already: it reads, is content, and the machine's settings stay.
 """
 
 import json
@@ -31,7 +32,7 @@ def mount(*args: str) -> None:
 
 
 def prepare(folder: Path, run_dir: Path) -> None:
-    """Lay out the node's file systems; `folder` keeps the cluster's state, `run_dir` its sockets (shared with the machine)."""
+    """Lay out the node's file systems; `folder` keeps the cluster's state, `run_dir` its sockets."""
     settings, kubelet, held = folder / "kernel", folder / "kubelet", folder / "run"
     for each in (settings, kubelet, held):
         each.mkdir(exist_ok=True)

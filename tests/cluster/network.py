@@ -1,7 +1,7 @@
 """Choosing ports and subnets that nobody else uses: not this machine, not another cluster of this cache.
 
-A cluster takes one /16 of 10.0.0.0/8, its slot: services in the first /20, the uplink in a /30 at .16.0, pods in the upper half.
-One number to choose, one range to compare with the machine's routes.
+A cluster takes one /16 of 10.0.0.0/8, its slot: services in the first /20, the uplink in a /30 at .16.0, pods in the
+upper half. One number to choose, one range to compare with the machine's routes.
 """
 
 import ipaddress
@@ -18,7 +18,7 @@ _PORTS = range(20000, 32000)
 
 
 def parse_routes(table: str) -> list[Network]:
-    """Read the networks, default routes left out, from the text of /proc/net/route (little-endian hexadecimal words)."""
+    """Read the networks, default routes left out, from the text of /proc/net/route (little-endian hexadecimal)."""
     rows = (line.split() for line in table.splitlines()[1:])
     found = (_network(fields[1], fields[7]) for fields in rows)
     return [network for network in found if network.prefixlen]
@@ -26,7 +26,7 @@ def parse_routes(table: str) -> list[Network]:
 
 def _network(destination: str, mask: str) -> Network:
     address, netmask = (socket.inet_ntoa(bytes.fromhex(word)[::-1]) for word in (destination, mask))
-    return ipaddress.ip_network(f"{address}/{netmask}")
+    return Network(f"{address}/{netmask}")
 
 
 def machine_networks() -> list[Network]:
@@ -42,11 +42,12 @@ def choose_slot(taken: Collection[int], routed: Iterable[Network]) -> int:
     """
     networks = list(routed)
     for slot in _SLOTS:
-        subnet = ipaddress.ip_network(f"10.{slot}.0.0/16")
+        subnet = Network(f"10.{slot}.0.0/16")
         if slot not in taken and not any(subnet.overlaps(network) for network in networks):
             return slot
     raise ClusterError(
-        "subnet: each of 10.100.0.0/16 to 10.249.0.0/16 is routed or taken; bring clusters down (`status` lists them) or remove a route"
+        "subnet: each of 10.100.0.0/16 to 10.249.0.0/16 is routed or taken;"
+        " bring clusters down (`status` lists them) or remove a route"
     )
 
 

@@ -20,19 +20,19 @@ _CNI_PLUGINS = "/usr/lib/cni"
 def start_runtime(state: State, programs: Path) -> None:
     """Start containerd and BuildKit on the leased store, without waiting for them."""
     store = stores.lease(state)
-    state.cgroups = [f"modelservice-{state.name}"]
+    state.cgroups = [f"modelservice-{state.slot}"]
     state.save()
     for group in state.cgroups:
         cgroups.make(group)
     _write(state, "cni/10-pods.conflist", json.dumps(_cni(state)))
     _write(state, "containerd.toml", _containerd(state, store))
     _write(state, "buildkitd.toml", _buildkit(state, store))
-    environment = {"PATH": f"{programs}:/usr/sbin:/usr/bin:/sbin:/bin"}
-    process.start(state, "containerd", sandbox.inside(state, [str(programs / "containerd"), "--config", f"{state.folder}/containerd.toml"]), environment)
+    runtime = [str(programs / "containerd"), "--config", f"{state.folder}/containerd.toml"]
+    _start_inside(state, programs, "containerd", runtime)
 
 
 def await_runtime(state: State, programs: Path) -> None:
-    """Wait for containerd, clear what the store's last cluster left, then start BuildKit.
+    """Wait for containerd, clear what the store's last cluster left, then start BuildKit and wait for it.
 
     Raises:
         ProcessDiedError: one ended.
@@ -40,17 +40,8 @@ def await_runtime(state: State, programs: Path) -> None:
     """
     process.wait_until(state, "containerd", lambda: _answers(state, "containerd"), 60, ["containerd"])
     stores.sweep(state, programs)
-    environment = {"PATH": f"{programs}:/usr/sbin:/usr/bin:/sbin:/bin"}
-    process.start(state, "buildkitd", sandbox.inside(state, [str(programs / "buildkitd"), "--config", f"{state.folder}/buildkitd.toml"]), environment)
-
-
-def await_builder(state: State) -> None:
-    """Wait for BuildKit.
-
-    Raises:
-        ProcessDiedError: it ended.
-        ClusterError: it is not ready in time.
-    """
+    builder = [str(programs / "buildkitd"), "--config", f"{state.folder}/buildkitd.toml"]
+    _start_inside(state, programs, "buildkitd", builder)
     process.wait_until(state, "buildkitd", lambda: _answers(state, "buildkitd"), 60, ["buildkitd"])
 
 
@@ -64,13 +55,17 @@ def start_node(state: State, programs: Path) -> None:
     with step("kubelet, kube-proxy and CoreDNS"):
         _write(state, "kubelet.json", json.dumps(_kubelet(state)))
         _write(state, "Corefile", dns.corefile(state, _copy_resolver(state)))
-        for name, command in _commands(state, programs).items():
-            environment = {"PATH": f"{programs}:/usr/sbin:/usr/bin:/sbin:/bin"}
-            process.start(state, name, sandbox.inside(state, command), environment)
         _apply(state, programs, dns.manifests(state))
+        for name, command in _commands(state, programs).items():
+            _start_inside(state, programs, name, command)
         probe = controlplane.ApiProbe(state)
         process.wait_until(state, f"node {NODE_NAME}", lambda: _is_ready(probe), 90, ["kubelet", "containerd"])
         process.wait_until(state, "CoreDNS", lambda: _resolves(state), 60, ["coredns", "kube-proxy"])
+
+
+def _start_inside(state: State, programs: Path, name: str, command: list[str]) -> None:
+    environment = {"PATH": f"{programs}:/usr/sbin:/usr/bin:/sbin:/bin"}
+    process.start(state, name, sandbox.inside(state, command), environment)
 
 
 def _commands(state: State, programs: Path) -> dict[str, list[str]]:
@@ -96,14 +91,17 @@ def _commands(state: State, programs: Path) -> dict[str, list[str]]:
 
 
 def _cni(state: State) -> dict[str, Any]:
-    """Each pod behind a routed link of its own: no bridge, so service addresses work between pods without bridge filtering."""
+    """Each pod behind a routed link of its own: services work between pods without filtering on a bridge."""
     ipam = {
         "type": "host-local",
         "ranges": [[{"subnet": f"10.{state.slot}.128.0/23"}]],
         "routes": [{"dst": "0.0.0.0/0"}],
         "dataDir": "/run/cni-addresses",
     }
-    plugins = [{"type": "ptp", "ipMasq": False, "ipam": ipam}, {"type": "portmap", "capabilities": {"portMappings": True}}]
+    plugins = [
+        {"type": "ptp", "ipMasq": False, "ipam": ipam},
+        {"type": "portmap", "capabilities": {"portMappings": True}},
+    ]
     return {"cniVersion": "1.0.0", "name": "pods", "plugins": plugins}
 
 
@@ -141,7 +139,9 @@ enabled = true
 address = "{state.run_dir}/containerd.sock"
 namespace = "{stores.NAMESPACE}"
 networkMode = "host"
-gc = false
+gc = true
+reservedSpace = "20GB"
+maxUsedSpace = "60GB"
 defaultCgroupParent = "/{state.cgroups[0]}/builds"
 """
 
@@ -162,7 +162,12 @@ def _kubelet(state: State) -> dict[str, Any]:
         "failSwapOn": False,
         "failCgroupV1": False,
         "containerRuntimeEndpoint": f"unix://{state.run_dir}/containerd.sock",
-        "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%", "nodefs.inodesFree": "1%"},
+        "evictionHard": {
+            "memory.available": "100Mi",
+            "nodefs.available": "1%",
+            "imagefs.available": "1%",
+            "nodefs.inodesFree": "1%",
+        },
         "imageGCHighThresholdPercent": 100,
         "clusterDNS": [state.dns_service],
         "clusterDomain": "cluster.local",
@@ -208,7 +213,8 @@ def _is_ready(probe: controlplane.ApiProbe) -> bool:
 
 def _resolves(state: State) -> bool:
     """Ask through the service's address, so that CoreDNS, kube-proxy and the routes are all proven."""
-    question = b"\x07\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x0akubernetes\x07default\x03svc\x07cluster\x05local\x00\x00\x01\x00\x01"
+    name = b"\x0akubernetes\x07default\x03svc\x07cluster\x05local\x00"
+    question = b"\x07\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00" + name + b"\x00\x01\x00\x01"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(0.5)
         try:

@@ -1,4 +1,4 @@
-"""Programs of the distribution that a node needs, installed when they are missing, with a line that says what and why."""
+"""Programs of the distribution that a node needs: what is missing is installed, with a line that says what and why."""
 
 import os
 import shutil
@@ -69,4 +69,6 @@ def ensure(needs: Iterable[Need]) -> None:
         for each in (["apt-get", "update"], command):
             done = subprocess.run(each, env=environment, capture_output=True, text=True, check=False)
             if done.returncode:
-                raise ClusterError(f"{' '.join(each)}: exit code {done.returncode}\n{done.stdout[-1000:]}{done.stderr[-2000:]}")
+                raise ClusterError(
+                    f"{' '.join(each)}: exit code {done.returncode}\n{done.stdout[-1000:]}{done.stderr[-2000:]}"
+                )

@@ -1,6 +1,7 @@
 """The keys and certificates of one cluster, elliptic-curve ones because making RSA keys costs seconds.
 
-The authority carries keyUsage and basicConstraints: OpenSSL's strict mode (the default from Python 3.13) refuses one without.
+The authority carries keyUsage and basicConstraints: OpenSSL's strict mode (the default from Python 3.13) refuses one
+without.
 """
 
 import base64
@@ -57,14 +58,20 @@ class Authority:
         authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
         builder = builder.add_extension(authority, critical=False)
         if names:
-            builder = builder.add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False
+            )
         return pem(builder.sign(self.key, hashes.SHA256())), key_pem(key)
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
-    return builder.serial_number(x509.random_serial_number()).not_valid_before(now - _EARLY).not_valid_after(now + _LIFETIME)
+    return (
+        builder.serial_number(x509.random_serial_number())
+        .not_valid_before(now - _EARLY)
+        .not_valid_after(now + _LIFETIME)
+    )
 
 
 def _usage(*, sign: bool) -> x509.KeyUsage:
@@ -95,7 +102,9 @@ def pem(certificate: x509.Certificate) -> bytes:
 
 def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     """The private key as PEM, not encrypted."""
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 def kubeconfig(server: str, authority: bytes, certificate: bytes, key: bytes, name: str) -> str:
@@ -109,7 +118,9 @@ def kubeconfig(server: str, authority: bytes, certificate: bytes, key: bytes, na
         "kind": "Config",
         "current-context": name,
         "clusters": [{"name": name, "cluster": {"server": server, "certificate-authority-data": encoded(authority)}}],
-        "users": [{"name": name, "user": {"client-certificate-data": encoded(certificate), "client-key-data": encoded(key)}}],
+        "users": [
+            {"name": name, "user": {"client-certificate-data": encoded(certificate), "client-key-data": encoded(key)}}
+        ],
         "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
     }
     return yaml.safe_dump(document, sort_keys=False)
@@ -136,8 +147,17 @@ _NODE_CLIENTS = {
 def write_keys(state: State, node: str) -> None:
     """Make every key of the cluster: `pki/` for the servers, one kubeconfig for each client."""
     folder = state.folder / "pki"
-    authority, front = Authority.create(f"modelservice {state.name}"), Authority.create(f"modelservice {state.name} front proxy")
-    names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "localhost"]
+    authority, front = (
+        Authority.create(f"modelservice {state.name}"),
+        Authority.create(f"modelservice {state.name} front proxy"),
+    )
+    names = [
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+        "localhost",
+    ]
     addresses = [state.first_service, "127.0.0.1", state.host_address]
     certificate, key = authority.issue("kube-apiserver", names=[*names, *addresses])
     _write(folder / "ca.crt", pem(authority.certificate))
@@ -152,7 +172,9 @@ def write_keys(state: State, node: str) -> None:
         _write(folder / f"{file}.key", pair[1])
     accounts = ec.generate_private_key(ec.SECP256R1())
     _write(folder / "accounts.key", key_pem(accounts))
-    public = accounts.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    public = accounts.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
     _write(folder / "accounts.pub", public)
     clients = {**_CLIENTS, **(_NODE_CLIENTS if state.mode == "node" else {})}
     for client, (common_name, organization) in clients.items():

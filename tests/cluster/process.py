@@ -1,8 +1,8 @@
 """Starting, watching and ending the processes of a cluster.
 
-Each process is started in a session of its own with its output in a log file, and carries the cluster's token in its environment. Ending
-goes by two independent traces: the recorded (id, start) pairs, and the token found in /proc. The second finds what an interruption kept
-from being recorded; neither can hit a stranger that got a recycled id.
+Each process is started in a session of its own with its output in a log file, and carries the cluster's token in its
+environment. Ending goes by two independent traces: the recorded (id, start) pairs, and the token found in /proc. The
+second finds what an interruption kept from being recorded; neither can hit a stranger that got a recycled id.
 """
 
 import os
@@ -17,10 +17,12 @@ from tests.cluster.state import Child, State
 
 TOKEN = "MODELSERVICE_CLUSTER_TOKEN"
 _TAIL_LINES = 20
+# Handles of what this Python process started: a dropped one would warn that its process still runs, which is meant.
+_STARTED: list["subprocess.Popen[bytes]"] = []
 
 
 def started_at(pid: int) -> int | None:
-    """When the process began, in clock ticks after boot (field 22 of /proc/PID/stat); None when it is gone or a zombie."""
+    """When the process began (clock ticks after boot, field 22 of /proc/PID/stat); None when it is gone or a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -60,10 +62,17 @@ def start(state: State, name: str, command: Sequence[str], env: Mapping[str, str
     with file.open("ab") as log:
         try:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=state.folder, env=environment, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=state.folder,
+                env=environment,
+                start_new_session=True,
             )
         except OSError as problem:
             raise ClusterError(f"{name}: {command[0]} cannot be started: {problem}") from problem
+    _STARTED.append(process)
     child = Child(name, process.pid, started_at(process.pid) or 0)
     state.add_child(child)
     return child
@@ -115,7 +124,7 @@ def marked(token: str) -> list[int]:
 
 
 def stop_all(state: State) -> None:
-    """Kill every process of the cluster at once: what they would tidy up is removed anyway, and their stores survive a kill.
+    """Kill every process of the cluster at once: what they would tidy up is removed anyway, and stores survive.
 
     Raises:
         ClusterError: one survived.
@@ -126,7 +135,9 @@ def stop_all(state: State) -> None:
             _kill(pid)
         _reap(state)
         if time.monotonic() > deadline:
-            raise ClusterError(f"cluster {state.name}: processes {left} survive SIGKILL; look at them with `ps -o pid,stat,wchan,args`")
+            raise ClusterError(
+                f"cluster {state.name}: processes {left} survive SIGKILL; look at them with `ps -o pid,stat,wchan,args`"
+            )
         time.sleep(0.05)
     _reap(state)
 

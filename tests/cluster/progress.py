@@ -21,7 +21,7 @@ def say(line: str) -> None:
 def step(title: str) -> Iterator[None]:
     """Time the block and print the seconds when it ends; a step that fails says so.
 
-    A step longer than ten seconds repeats its line with the time so far, so that a log without a terminal shows life too.
+    A step longer than ten seconds repeats its line with the time so far, so that a log shows life too.
     """
     started = time.monotonic()
     ended = threading.Event()

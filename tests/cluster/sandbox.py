@@ -1,8 +1,9 @@
 """The namespaces that make a node of this machine a machine of its own, and its way out.
 
-A node gets network, process and mount namespaces, so that two nodes do not meet in kube-proxy's tables, fixed ports or fixed paths.
-A veth pair joins it with the machine: the machine routes the cluster's service and pod ranges into it, so tests reach ClusterIPs
-directly, and translates the addresses of what leaves, so that builds reach package registries.
+A node gets network, process and mount namespaces, so that two nodes do not meet in kube-proxy's tables, fixed ports
+or fixed paths. A veth pair joins it with the machine: the machine routes the cluster's service and pod ranges into
+it, so tests reach ClusterIPs directly, and translates the addresses of what leaves, so that builds reach package
+registries.
 """
 
 import subprocess
@@ -12,9 +13,10 @@ from pathlib import Path
 
 from tests.cluster import process
 from tests.cluster.errors import ClusterError
-from tests.cluster.state import State, all_states
+from tests.cluster.state import State, locked
 
 INIT = "node-init"
+_LINK = "msvc"
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 _FORWARDING_WAS = Path("/run/modelservice-ip-forward")
 _COVERED = ("/run", "/var/lib", "/var/log")
@@ -28,7 +30,9 @@ def run(*command: str, input: str | None = None) -> str:
     """
     done = subprocess.run(command, input=input, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ClusterError(f"{' '.join(command)}: exit code {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
+        raise ClusterError(
+            f"{' '.join(command)}: exit code {done.returncode}: {done.stderr.strip() or done.stdout.strip()}"
+        )
     return done.stdout
 
 
@@ -40,12 +44,24 @@ def open_sandbox(state: State) -> None:
     """
     for covered in _COVERED:
         if state.folder.is_relative_to(covered):
-            raise ClusterError(f"MODELSERVICE_CACHE: {state.folder} lies in {covered}, which a node replaces; set it to another folder")
-    state.run_dir, link = f"/run/modelservice-{state.name}", f"msvc{state.slot}"
+            raise ClusterError(
+                f"MODELSERVICE_CACHE: {state.folder} lies in {covered}, which a node replaces; set it to another folder"
+            )
+    state.run_dir, link = f"/run/modelservice-{state.slot}", f"{_LINK}{state.slot}"
     state.links, state.tables = [link], [f"modelservice-{state.slot}"]
     state.save()
     Path(state.run_dir).mkdir(parents=True, exist_ok=True)
-    namespaces = ["unshare", "--net", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
+    namespaces = [
+        "unshare",
+        "--net",
+        "--pid",
+        "--mount",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        "--propagation",
+        "private",
+    ]
     init = [sys.executable, "-S", "-E", str(Path(__file__).parent / "init.py"), str(state.folder), state.run_dir]
     process.start(state, INIT, [*namespaces, *init])
     process.wait_until(state, "the node's namespaces", (state.folder / "init.json").exists, 20, [INIT])
@@ -64,9 +80,10 @@ def _join(state: State, link: str) -> None:
     run(*inside, "route", "add", "default", "via", state.host_address)
     for subnet in (state.services, state.pods):
         run("ip", "route", "add", subnet, "via", state.node_address, "dev", link)
-    if not _FORWARDING_WAS.exists():
-        _FORWARDING_WAS.write_text(_FORWARDING.read_text())
-    _FORWARDING.write_text("1")
+    with locked("forwarding"):
+        if not _FORWARDING_WAS.exists():
+            _FORWARDING_WAS.write_text(_FORWARDING.read_text())
+        _FORWARDING.write_text("1")
     run("nft", "-f", "-", input=_translation(state, link))
 
 
@@ -99,15 +116,12 @@ def inside(state: State, command: Sequence[str]) -> list[str]:
 
 
 def close_sandbox(state: State) -> None:
-    """Remove what the machine still has of a node whose processes ended: its table, its link (normally gone by itself), forwarding."""
+    """Remove what the machine has of a node whose processes ended: its table, its link, forwarding."""
     for table in state.tables:
         subprocess.run(["nft", "delete", "table", "ip", table], capture_output=True, check=False)
     for link in state.links:
         subprocess.run(["ip", "link", "delete", link], capture_output=True, check=False)
-    if state.tables and _FORWARDING_WAS.exists() and not _other_nodes(state):
-        _FORWARDING.write_text(_FORWARDING_WAS.read_text())
-        _FORWARDING_WAS.unlink()
-
-
-def _other_nodes(state: State) -> list[str]:
-    return [other.name for other in all_states() if other.name != state.name and other.tables]
+    with locked("forwarding"):
+        if _FORWARDING_WAS.exists() and not list(Path("/sys/class/net").glob(f"{_LINK}*")):
+            _FORWARDING.write_text(_FORWARDING_WAS.read_text())
+            _FORWARDING_WAS.unlink()

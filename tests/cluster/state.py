@@ -1,8 +1,9 @@
-"""What a cluster is made of, on disk: the state file that `down` and a later `up` read to find everything that was made.
+"""What a cluster is made of, on disk: the file in which `down` and a later `up` find everything that was made.
 
-A cluster's folder is `$MODELSERVICE_CACHE/clusters/NAME`; its `state.json` is written before a thing is made rather than after, so that
-an interruption at any point leaves a list that is complete (it may name things that do not exist yet, which removing tolerates).
-Locks are `flock`s beside the folders: the kernel drops them when their holder dies, so no stale lock ever has to be judged.
+A cluster's folder is `$MODELSERVICE_CACHE/clusters/NAME`; its `state.json` is written before a thing is made rather
+than after, so that an interruption at any point leaves a list that is complete (it may name things that do not exist
+yet, which removing tolerates). Locks are `flock`s beside the folders: the kernel drops them when their holder dies,
+so no stale lock ever has to be judged.
 """
 
 import fcntl
@@ -136,15 +137,17 @@ def check_name(name: str) -> str:
     """Return `name` when it can name a cluster.
 
     Raises:
-        ClusterError: it is empty, longer than 32 characters, or has other than lower-case letters, digits and inner dashes.
+        ClusterError: it is too long, or has other than lower-case letters, digits and inner dashes.
     """
     if not _NAME.fullmatch(name):
-        raise ClusterError(f"name: {name!r} cannot name a cluster; use lower-case letters, digits and inner dashes, at most 32")
+        raise ClusterError(
+            f"name: {name!r} cannot name a cluster; use lower-case letters, digits and inner dashes, at most 32"
+        )
     return name
 
 
 def load_state(name: str) -> State | None:
-    """Read a cluster's state file; None when there is none, or when it was written by another version of the harness."""
+    """Read a cluster's state file; None when there is none, or another version of the harness wrote it."""
     file = clusters_root() / name / "state.json"
     if not file.exists():
         return None
@@ -184,7 +187,9 @@ def locked(name: str, timeout: float = 900.0) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise ClusterError(f"lock {file}: held by another process for {timeout:.0f} s; see `fuser -v {file}`") from None
+                    raise ClusterError(
+                        f"lock {file}: held by another process for {timeout:.0f} s; see `fuser -v {file}`"
+                    ) from None
                 if not told:
                     say(f"waiting for another process that holds {file}")
                     told = True

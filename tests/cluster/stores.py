@@ -1,8 +1,8 @@
 """Image stores: containerd's and BuildKit's folders, kept when a cluster goes, and leased by the next.
 
-A store belongs to at most one cluster. The next cluster, whatever its name, takes the first store that is free, so images and build
-caches are found again without any export or import. What a killed cluster left in it besides images (containers, sandboxes and their
-snapshots) is removed when the store is taken.
+A store belongs to at most one cluster. The next cluster, whatever its name, takes the first store that is free, so
+images and build caches are found again without any export or import. What a killed cluster left in it besides images
+(containers, sandboxes and their snapshots) is removed when the store is taken.
 """
 
 import subprocess
@@ -13,6 +13,7 @@ from tests.cluster.errors import ClusterError
 from tests.cluster.state import State, all_states, cache_root, locked
 
 NAMESPACE = "k8s.io"
+_IMAGE_VOLUME = "/image-volumes/"
 
 
 def lease(state: State) -> Path:
@@ -42,7 +43,9 @@ def ctr(state: State, programs: Path, *args: str) -> str:
 
 
 def sweep(state: State, programs: Path) -> None:
-    """Remove containers, with their snapshots, and sandboxes that the last cluster left in the store.
+    """Remove containers and image volumes, with their snapshots, and sandboxes that the last cluster left in the store.
+
+    Everything else belongs to images and to the builder's cache.
 
     Raises:
         ClusterError: containerd refuses.
@@ -53,6 +56,10 @@ def sweep(state: State, programs: Path) -> None:
     sandboxes = [line.split()[0] for line in ctr(state, programs, "sandboxes", "list").splitlines()[1:] if line.split()]
     for sandbox in sandboxes:
         ctr(state, programs, "sandboxes", "remove", "--force", sandbox)
+    rows = [line.split() for line in ctr(state, programs, "snapshots", "list").splitlines()[1:]]
+    volumes = [row[0] for row in rows if row and _IMAGE_VOLUME in row[0]]
+    if volumes:
+        ctr(state, programs, "snapshots", "remove", *volumes)
 
 
 def images(state: State, programs: Path) -> dict[str, str]:

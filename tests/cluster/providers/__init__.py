@@ -20,7 +20,7 @@ def engine_answers() -> bool:
 
 
 def choose_provider(mode: str) -> str:
-    """The provider for a new cluster: `MODELSERVICE_CLUSTER` when set, else kind when an engine answers, else local processes.
+    """The provider for a new cluster: `MODELSERVICE_CLUSTER`, else kind when an engine answers, else local processes.
 
     A control plane without a node is always made of local processes: kind has no such thing.
 
@@ -29,7 +29,9 @@ def choose_provider(mode: str) -> str:
     """
     given = os.environ.get("MODELSERVICE_CLUSTER", "")
     if given and given not in PROVIDERS:
-        raise ClusterError(f"MODELSERVICE_CLUSTER: {given!r} is no provider; set one of {', '.join(PROVIDERS)}, or unset it")
+        raise ClusterError(
+            f"MODELSERVICE_CLUSTER: {given!r} is no provider; set one of {', '.join(PROVIDERS)}, or unset it"
+        )
     if given == "existing":
         return given
     if mode == "control-plane":

@@ -8,7 +8,9 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.errors import ClusterError
 from tests.cluster.state import cache_root
 
-_NO_NODES = "the harness cannot reach the nodes of an existing cluster; push the image to a registry that they pull from"
+_NO_NODES = (
+    "the harness cannot reach the nodes of an existing cluster; push the image to a registry that they pull from"
+)
 
 
 class ExistingCluster(Cluster):
@@ -19,8 +21,9 @@ class ExistingCluster(Cluster):
         given = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
         self.kubeconfig = Path(given) if given else Path.home() / ".kube" / "config"
         if not self.kubeconfig.exists():
-            raise ClusterError(f"MODELSERVICE_CLUSTER=existing: {self.kubeconfig} does not exist; set KUBECONFIG to the cluster's file")
-        self.audit_log = cache_root() / "existing" / "audit.log"
+            raise ClusterError(
+                f"MODELSERVICE_CLUSTER=existing: {self.kubeconfig} does not exist; set KUBECONFIG to the cluster's file"
+            )
         self.server_url = self.kubectl("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
         self.host_address = os.environ.get("MODELSERVICE_HOST_ADDRESS", "127.0.0.1")
 
@@ -40,13 +43,22 @@ class ExistingCluster(Cluster):
         cluster.kubectl("get", "--raw", "/readyz")
         return cluster
 
+    @property
+    def audit_log(self) -> Path:
+        """A file that does not exist: the log is the owner's."""
+        return cache_root() / "existing" / "audit.log"
+
     def down(self) -> None:
         """Leave the cluster as it is: it is not ours."""
 
     def status(self) -> list[tuple[str, str]]:
         """What the cluster says of its nodes."""
         nodes = self.kubectl("get", "nodes", "--no-headers").splitlines()
-        return [("mode", "existing"), ("server", self.server_url), *[(line.split()[0], line.split()[1]) for line in nodes]]
+        return [
+            ("mode", "existing"),
+            ("server", self.server_url),
+            *[(line.split()[0], line.split()[1]) for line in nodes],
+        ]
 
     def logs(self, name: str) -> Path | None:
         """None: the logs are the owner's."""
@@ -70,3 +82,6 @@ class ExistingCluster(Cluster):
 
     def _listed(self) -> set[str]:
         return set(self.kubectl("get", "nodes", "-o", "jsonpath={.items[*].status.images[*].names[*]}").split())
+
+
+PROVIDER = ExistingCluster

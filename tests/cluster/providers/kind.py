@@ -24,11 +24,12 @@ class KindCluster(Cluster):
         folder = cache_root() / "kind" / name
         folder.mkdir(parents=True, exist_ok=True)
         self.kubeconfig = folder / "kubeconfig"
-        self.audit_log = folder / "audit.log"
         if not self.kubeconfig.exists():
             _kind("export", "kubeconfig", "--name", name, "--kubeconfig", str(self.kubeconfig))
         self.server_url = self.kubectl("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
-        self.host_address = _docker("network", "inspect", "kind", "-f", "{{range .IPAM.Config}}{{.Gateway}} {{end}}").split()[-1]
+        self.host_address = _docker(
+            "network", "inspect", "kind", "-f", "{{range .IPAM.Config}}{{.Gateway}} {{end}}"
+        ).split()[-1]
 
     @classmethod
     def look_up(cls, name: str) -> "KindCluster | None":
@@ -43,7 +44,9 @@ class KindCluster(Cluster):
         if mode != "node":
             raise ClusterError("mode: kind has no control plane without a node; use MODELSERVICE_CLUSTER=local")
         if not engine_answers():
-            raise ClusterError("kind: `docker info` does not answer; start the engine, or set MODELSERVICE_CLUSTER=local")
+            raise ClusterError(
+                "kind: `docker info` does not answer; start the engine, or set MODELSERVICE_CLUSTER=local"
+            )
         with locked(f"kind-{name}"):
             found = cls.look_up(name)
             if found is not None and found._answers():
@@ -53,14 +56,31 @@ class KindCluster(Cluster):
             _kind("delete", "cluster", "--name", name)
             with step(f"kind create cluster {name}"):
                 config = str(_ROOT / "kind-config.yaml")
-                _kind("create", "cluster", "--name", name, "--config", config, "--kubeconfig", str(kubeconfig), "--wait", "180s")
+                _kind(
+                    "create",
+                    "cluster",
+                    "--name",
+                    name,
+                    "--config",
+                    config,
+                    "--kubeconfig",
+                    str(kubeconfig),
+                    "--wait",
+                    "180s",
+                )
             return cls(name)
+
+    @property
+    def audit_log(self) -> Path:
+        """The log as it is now, copied out of the control plane's container."""
+        copy = self.kubeconfig.with_name("audit.log")
+        _docker("cp", f"{self.name}-control-plane:/var/log/kubernetes/audit/audit.log", str(copy))
+        return copy
 
     def down(self) -> None:
         """Delete the cluster."""
         _kind("delete", "cluster", "--name", self.name)
         self.kubeconfig.unlink(missing_ok=True)
-        self.audit_log.unlink(missing_ok=True)
 
     def status(self) -> list[tuple[str, str]]:
         """The nodes' containers."""
@@ -78,7 +98,10 @@ class KindCluster(Cluster):
         pairs = [word for key, value in (args or {}).items() for word in ("--build-arg", f"{key}={value}")]
         with step(f"image {tag}"):
             _docker("build", "-t", tag, "-f", str(dockerfile), *pairs, str(context))
-            if self.has_image(tag) and self.image_digest(tag) == _docker("image", "inspect", tag, "-f", "{{.Id}}").strip():
+            if (
+                self.has_image(tag)
+                and self.image_digest(tag) == _docker("image", "inspect", tag, "-f", "{{.Id}}").strip()
+            ):
                 say(f"{tag} is in the nodes already")
                 return
             with tempfile.TemporaryDirectory() as folder:
@@ -125,3 +148,6 @@ def _run(command: list[str]) -> str:
     if done.returncode:
         raise ClusterError(f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr[-4000:].strip()}")
     return done.stdout
+
+
+PROVIDER = KindCluster

@@ -20,7 +20,6 @@ class LocalCluster(Cluster):
         self._state = state
         self.name = state.name
         self.kubeconfig = state.kubeconfig
-        self.audit_log = state.audit_log
         self.server_url = state.server_url
         self.host_address = state.host_address if state.mode == "node" else "127.0.0.1"
 
@@ -32,12 +31,14 @@ class LocalCluster(Cluster):
 
     @classmethod
     def bring_up(cls, name: str, mode: str) -> "LocalCluster":
-        """Make the cluster, or return it when it is healthy; what a crash left is removed first, and the cluster starts empty."""
+        """Make the cluster, or return it when it is healthy; after a crash, start an empty one."""
         with locked(f"cluster-{name}"):
             state = load_state(name)
             if state is not None and state.ready and _is_healthy(state):
                 if state.mode != mode and mode == "node":
-                    raise ClusterError(f"cluster {name} runs as {state.mode}; bring it down first, or choose another name")
+                    raise ClusterError(
+                        f"cluster {name} runs as {state.mode}; bring it down first, or choose another name"
+                    )
                 return cls(state)
             if (clusters_root() / name).exists():
                 say(f"cluster {name} is there but not healthy: removing what is left of it, and starting an empty one")
@@ -54,6 +55,11 @@ class LocalCluster(Cluster):
                 raise
             return cls(state)
 
+    @property
+    def audit_log(self) -> Path:
+        """The file that the API server writes."""
+        return self._state.audit_log
+
     def down(self) -> None:
         """Remove the cluster."""
         with locked(f"cluster-{self.name}"):
@@ -63,7 +69,9 @@ class LocalCluster(Cluster):
         """The cluster's facts, then each process."""
         facts = [("mode", self._state.mode), ("server", self.server_url), ("kubeconfig", str(self.kubeconfig))]
         facts += [("healthy", "yes" if _is_healthy(self._state) else "no")]
-        running = [(child.name, f"pid {child.pid}" if process.is_alive(child) else "ended") for child in self._state.children]
+        running = [
+            (child.name, f"pid {child.pid}" if process.is_alive(child) else "ended") for child in self._state.children
+        ]
         return facts + running
 
     def logs(self, name: str) -> Path | None:
@@ -104,7 +112,9 @@ def _check_machine() -> None:
         ClusterError: the user is not root, or a program is missing and cannot be installed.
     """
     if os.geteuid() != 0:
-        raise ClusterError("node: a local node needs root (namespaces, links, mounts); run as root, or start a Docker engine for kind")
+        raise ClusterError(
+            "node: a local node needs root (namespaces, links, mounts); run as root, or start a Docker engine for kind"
+        )
     packages.ensure(packages.NODE)
 
 
@@ -130,7 +140,6 @@ def _start(state: State, programs: Path) -> None:
     if state.mode == "node":
         with step("containerd and BuildKit"):
             node.await_runtime(state, programs)
-            node.await_builder(state)
         images.ensure_pause(state)
         node.start_node(state, programs)
     state.ready = True
@@ -156,3 +165,6 @@ def remove_any(name: str) -> None:
         Cluster.find(name).down()
     except ClusterError:
         say(f"there is no cluster {name}")
+
+
+PROVIDER = LocalCluster
