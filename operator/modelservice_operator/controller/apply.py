@@ -1,8 +1,8 @@
 """Carrying a plan out: the only place that writes children.
 
-What others depend on goes first (ServiceAccount and ConfigMap before the Deployment whose pods mount them), the rest in
-parallel. The failure of one child does not keep the others from being applied. Every write is fenced: it is not sent unless
-this process leads at that moment.
+What others depend on goes first (ServiceAccount and ConfigMap before the Deployment whose pods mount them), the rest
+in parallel. The failure of one child does not keep the others from being applied. Every write is fenced: it is not
+sent unless this process leads at that moment.
 """
 
 import asyncio

@@ -17,14 +17,12 @@ class Decision:
     error: SpecError | None
 
 
-def decide(
-    seen: Observation, facts: Facts, renderer: Renderer, recorded: Mapping[ChildId, Recorded]
-) -> Decision:
+def decide(seen: Observation, facts: Facts, renderer: Renderer, recorded: Mapping[ChildId, Recorded]) -> Decision:
     """Compare what the spec asks for with what was seen.
 
     A spec that cannot be carried out decides nothing about the children: what serves goes on serving.
     """
-    if seen.error is not None:
+    if seen.service is None or seen.error is not None:
         return Decision(None, seen.error)
     try:
         children = desired(seen.service, seen.profile, facts)

@@ -46,7 +46,7 @@ def observe(cache: Cache, key: Key) -> Observation | None:
 def _read(cache: Cache, record: Record) -> tuple[ModelService | None, RuntimeProfile | None, SpecError | None]:
     service = None
     try:
-        service = read_service(record.body)
+        service = read_service(record.body).model_copy(update={"status": record.body.get("status") or {}})
         return service, _profile_of(cache, service), None
     except SpecError as error:
         return service, None, error

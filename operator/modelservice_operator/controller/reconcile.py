@@ -1,7 +1,8 @@
 """Reconcile one ModelService: observe, decide, apply, report.
 
-Everything that is decided is decided by pure functions of `domain` on data from the cache. An object that is as it should
-be costs no request at all. Whatever is wrong with one ModelService becomes a condition of that one, and never stops another.
+Everything that is decided is decided by pure functions of `domain` on data from the cache. An object that is as it
+should be costs no request at all. Whatever is wrong with one ModelService becomes a condition of that one, and never
+stops another.
 """
 
 import logging
@@ -11,27 +12,47 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from modelservice_operator.api.reasons import Reason
 from modelservice_operator.controller.apply import Applier, NotLeading, Result
 from modelservice_operator.controller.decide import Decision, decide
-from modelservice_operator.controller.intake import Intake, record_of
+from modelservice_operator.controller.intake import Intake
 from modelservice_operator.controller.keys import Key
 from modelservice_operator.controller.observe import ChildId, Observation, observe
 from modelservice_operator.controller.reports import RuntimeReports
 from modelservice_operator.controller.status import StatusWriter
-from modelservice_operator.domain import Apply, Facts, ObservedState, Recorded, compute_status, remember
+from modelservice_operator.domain import (
+    Apply,
+    ApplyResults,
+    Facts,
+    Failure,
+    ObservedState,
+    Recorded,
+    RuntimeReport,
+    SpecError,
+    compute_status,
+    newest_ready,
+    project,
+    rejected_status,
+    remember,
+)
 from modelservice_operator.engine.cache import Cache
 from modelservice_operator.engine.workers import Outcome
 from modelservice_operator.kube.api import KubeApi
-from modelservice_operator.kube.errors import ApiError, Conflict, Forbidden, Invalid, NotFound, Throttled
+from modelservice_operator.kube.errors import ApiError, Forbidden, Invalid, Throttled
 from modelservice_operator.render import Renderer
 
 log = logging.getLogger(__name__)
 
 HOPELESS_SECONDS = 300.0
-"""How long until the same refused manifest is tried again without any change; a change is tried at once."""
+"""How long until a refused manifest is tried again without any change; a change is tried at once."""
 FORBIDDEN_SECONDS = 60.0
+CONFLICT_SECONDS = 2.0
+"""An object in the way has none of our labels, so no event tells when it is gone; the backoff goes on from here."""
+
+The backoff goes on from here.
+"""
 REPORT_GRACE = 0.3
-"""How long the news that a pod is ready may wait for what its runtime says about the start, so that both are one write."""
+"""How long the news of a ready pod may wait for what its runtime says about the start, so that both are one write."""
 
 
 class Reconciler:
@@ -96,18 +117,28 @@ class Reconciler:
         if seen is None:
             return None
         report, hold = self._runtime_report(seen)
-        state = ObservedState(seen.children, seen.pods, report, decision.plan, decision.error)
-        status = compute_status(seen.service, seen.profile, state, _for_status(results), datetime.now(UTC))
+        failures = _failures(results)
+        status = self._status_of(seen, decision, report, failures)
         self._applier.fence()
-        return await self._status.write(key, seen.record, status, hold)
+        return await self._status.write(key, seen.record, status, hold, failed=bool(failures))
 
-    def _runtime_report(self, seen: Observation) -> tuple[dict[str, Any] | None, float]:
+    def _status_of(
+        self, seen: Observation, decision: Decision, report: RuntimeReport | None, failures: tuple[Failure, ...]
+    ) -> dict[str, Any]:
+        now = datetime.now(UTC)
+        if seen.service is None:
+            error = seen.error or SpecError(Reason.INVALID_SPEC, "", "the object cannot be read")
+            return rejected_status(seen.record.body, error, now)
+        state = ObservedState(seen.children, seen.pods, report, decision.plan, decision.error, self._facts())
+        return compute_status(seen.service, seen.profile, state, ApplyResults(failures), now)
+
+    def _runtime_report(self, seen: Observation) -> tuple[RuntimeReport | None, float]:
         """The report of the newest ready pod, and how long the status may wait for it."""
         pod = newest_ready(seen.pods)
         if pod is None:
             return None, 0.0
         uid = pod["metadata"]["uid"]
-        self._reports.want(seen.key, uid, pod.get("status", {}).get("podIP") or "")
+        self._reports.want(seen.key, uid, str(pod["status"].get("podIP") or ""))
         return self._reports.of(uid), REPORT_GRACE if self._reports.is_pending(uid) else 0.0
 
     def _forget(self, key: Key) -> None:
@@ -123,6 +154,14 @@ def _missing(seen: Observation, decision: Decision) -> list[Apply]:
         if isinstance(action, Apply)
         and (action.manifest["kind"], action.manifest["metadata"]["name"]) not in seen.children
     ]
+
+
+def _failures(results: Sequence[Result]) -> tuple[Failure, ...]:
+    return tuple(
+        Failure(result.action.kind, result.action.name, result.error.message, result.error.code)
+        for result in results
+        if result.error is not None
+    )
 
 
 def _retry_after(error: ApiError) -> Outcome:
@@ -146,6 +185,8 @@ def _outcome(decision: Decision, results: Sequence[Result], waiting: float | Non
     if errors:
         patience = min(map(_patience, errors))
         return Outcome(type(errors[0]).__name__, after=patience, retry=True)
+    if decision.plan is not None and decision.plan.conflicts:
+        return Outcome("NameConflict", after=max(CONFLICT_SECONDS, waiting or 0.0), retry=True)
     if decision.error is not None:
         return Outcome(str(decision.error.reason), after=waiting)
     return Outcome("Applied" if results else "InSync", after=waiting)

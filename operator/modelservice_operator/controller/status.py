@@ -1,9 +1,9 @@
-"""When the status is written: never unless it changed, at once when it matters, else within a second together with more.
+"""When the status is written: never unless it changed, at once when it matters, else together with what follows.
 
-A model that starts changes its status many times in a moment (pod seen, scheduled, pulling). Written one by one these would
-cost more requests than all children together and tell nobody anything, so mere progress waits up to `COALESCE` seconds for
-more. What people and alerts act on is written at once. The write carries the version that the status was computed from: if
-the object changed meanwhile, the answer is a conflict and the status is computed again.
+A model that starts changes its status many times in a moment (pod seen, scheduled, pulling). Written one by one these
+would cost more requests than all children together and tell nobody anything, so the domain says for how long a change
+may wait for more. The write carries the version that the status was computed from: if the object changed meanwhile,
+the answer is a conflict and the status is computed again.
 """
 
 import time
@@ -13,12 +13,10 @@ from typing import Any
 from modelservice_operator.controller.intake import Intake
 from modelservice_operator.controller.keys import Key
 from modelservice_operator.controller.patch import merge_patch
-from modelservice_operator.domain import is_urgent
+from modelservice_operator.domain import patience
 from modelservice_operator.engine.cache import Record
 from modelservice_operator.kube.api import KubeApi
 from modelservice_operator.kube.resources import MODEL_SERVICE
-
-COALESCE = 1.0
 
 
 class StatusWriter:
@@ -34,24 +32,24 @@ class StatusWriter:
         """The ModelService is gone."""
         self._due.pop(key, None)
 
-    async def write(self, key: Key, record: Record, status: Mapping[str, Any], hold: float = 0.0) -> float | None:
+    async def write(
+        self, key: Key, record: Record, status: Mapping[str, Any], hold: float = 0.0, failed: bool = False
+    ) -> float | None:
         """Write the status if it is time; return in how many seconds to come back if it is not, else None.
 
-        `hold` is how long even an urgent change may wait, because something that belongs to it is about to be known.
-        Raises ApiError.
+        `hold` is how long even an urgent change waits, because something that belongs to it is about to be known. With
+        `failed` every change is urgent. Raises ApiError.
         """
         known = record.body.get("status") or {}
         patch = merge_patch(known, status)
         if not patch:
             self._due.pop(key, None)
             return None
-        wait = self._wait(key, hold if is_urgent(dict(known), dict(status)) else COALESCE)
+        wait = self._wait(key, hold if failed else max(hold, patience(known, status)))
         if wait > 0:
             return wait
-        del self._due[key]
-        answer = await self._api.patch_status(
-            MODEL_SERVICE, key.namespace, key.name, patch, str(record.version)
-        )
+        answer = await self._api.patch_status(MODEL_SERVICE, key.namespace, key.name, patch, str(record.version))
+        self._due.pop(key, None)
         self._intake.take(MODEL_SERVICE, answer)
         return None
 
