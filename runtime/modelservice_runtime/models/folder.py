@@ -1,7 +1,7 @@
 """What a model folder must look like before anything heavy is imported.
 
-A pickle checkpoint can run code while it is read, and a repository with code of its own runs it by design. Both are
-refused here, from file names and config.json alone, with what to do instead.
+File names, config.json and the headers of the weights tell enough to refuse most of what cannot be served, with what to
+do instead, seconds before torch would fail with less to say.
 """
 
 import json
@@ -32,15 +32,13 @@ class ModelFolder:
         return str(stated or CHECKPOINT_DTYPES.get(self.card.dtype or "", "")).removeprefix("torch.")
 
 
-def open_folder(path: Path, *, trust_remote_code: bool) -> ModelFolder:
+def open_folder(path: Path) -> ModelFolder:
     """Check a model folder and read its config.json and the headers of its weights.
 
     Raises ModelNotFound when there is no such folder, UnusableModel when it cannot be served.
     """
     card = inspect_folder(path)
-    config = read_config(path)
-    _refuse_remote_code(config, trust_remote_code)
-    return ModelFolder(path, config, card)
+    return ModelFolder(path, read_config(path), card)
 
 
 def require_tokenizer(folder: ModelFolder) -> None:
@@ -75,11 +73,3 @@ def _parse(path: Path) -> Any:
         return None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UnusableModel(f"{path} cannot be read as JSON: {error}") from None
-
-
-def _refuse_remote_code(config: Mapping[str, Any], trust_remote_code: bool) -> None:
-    if config.get("auto_map") and not trust_remote_code and not config.get("model_type"):
-        raise UnusableModel(
-            "config.json names Python code of the repository (auto_map) and no model_type that transformers knows",
-            hint="use a model with a native architecture, or set model.trustRemoteCode if you trust its author",
-        )

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer
+from transformers import CONFIG_MAPPING, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from modelservice_runtime.config import Settings
@@ -17,8 +17,19 @@ from modelservice_runtime.models.folder import ModelFolder, require_tokenizer
 logger = logging.getLogger(__name__)
 
 
+def refuse_remote_code(folder: ModelFolder, settings: Settings) -> None:
+    """Raise UnusableModel when the model needs Python code of its repository and nobody said that it is trusted."""
+    needs_code = folder.card.needs_remote_code and folder.config.get("model_type") not in CONFIG_MAPPING
+    if needs_code and not settings.model.trust_remote_code:
+        raise UnusableModel(
+            f"{folder.path} needs Python code of its repository (auto_map in config.json), which is not run",
+            hint="use a model of an architecture that transformers has, or set model.trustRemoteCode if you trust it",
+        )
+
+
 def load_tokenizer(folder: ModelFolder, settings: Settings) -> Any:
     """Load the tokenizer. Raises UnusableModel when there is none, or none of the fast kind."""
+    refuse_remote_code(folder, settings)
     require_tokenizer(folder)
     with _explained(folder):
         tokenizer = AutoTokenizer.from_pretrained(

@@ -29,7 +29,7 @@ HEAVY = ("torch", "transformers")
 def prepare_engine(service: Service, loop: asyncio.AbstractEventLoop, wake: Callable[[], None]) -> Steps:
     """Check the folder, import torch, load the model and warm it up. Raises RuntimeFault."""
     settings, lifecycle, metrics = service.settings, service.lifecycle, service.metrics
-    folder = open_folder(Path(settings.model.path), trust_remote_code=settings.model.trust_remote_code)
+    folder = open_folder(Path(settings.model.path))
     service.folder = folder
     info = resolve_task(settings.model.task, folder)
     metrics.task = info.name

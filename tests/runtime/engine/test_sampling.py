@@ -42,7 +42,10 @@ def test_only_the_nucleus_is_drawn_when_top_p_cuts() -> None:
 
 
 def test_only_the_first_are_drawn_when_top_k_cuts() -> None:
-    assert set(draw(torch.zeros(50) + torch.arange(50) * 0.01, Sampling(temperature=1.0, top_k=2, seed=1), 200)) == {48, 49}
+    assert set(draw(torch.zeros(50) + torch.arange(50) * 0.01, Sampling(temperature=1.0, top_k=2, seed=1), 200)) == {
+        48,
+        49,
+    }
 
 
 def test_nucleus_is_complete_when_it_is_wider_than_the_partial_sort() -> None:

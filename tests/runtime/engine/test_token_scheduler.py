@@ -7,7 +7,10 @@ from modelservice_runtime.engine.token_scheduler import BatchLimits, TokenBudget
 from tests.runtime.engine.doubles import ImmediateLoop, RememberingMeter
 
 
-def make_scheduler(run: Any, limits: BatchLimits = BatchLimits(100, 8)) -> TokenBudgetScheduler:
+LIMITS = BatchLimits(100, 8)
+
+
+def make_scheduler(run: Any, limits: BatchLimits = LIMITS) -> TokenBudgetScheduler:
     intake = Intake(QueueLimits(100, 10_000, 60), lambda: None)
     outbox = Outbox(ImmediateLoop())  # type: ignore[arg-type]
     return TokenBudgetScheduler(run, lambda error: False, intake, outbox, RememberingMeter(), limits)
@@ -61,7 +64,12 @@ def test_only_the_culprit_fails_when_a_batch_raises() -> None:
 
 def test_waiting_item_is_dropped_when_cancelled() -> None:
     seen: list[Any] = []
-    scheduler = make_scheduler(lambda batch: seen.extend(batch) or list(batch))
+
+    def run(batch: Sequence[str]) -> list[str]:
+        seen.extend(batch)
+        return list(batch)
+
+    scheduler = make_scheduler(run)
     kept, dropped = scheduler.submit("kept", 5), scheduler.submit("dropped", 5)
     scheduler.cancel(dropped, "disconnect")
     scheduler.step()

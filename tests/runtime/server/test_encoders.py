@@ -13,7 +13,12 @@ from tests.runtime.support.tiny_models import make_encoder
 
 pytestmark = pytest.mark.torch
 
-TEXTS = ["the fox", "a bear runs away from the angry dog", "Paris", "every prompt has tokens and every request a prompt"]
+TEXTS = [
+    "the fox",
+    "a bear runs away from the angry dog",
+    "Paris",
+    "every prompt has tokens and every request a prompt",
+]
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +68,9 @@ def test_pooling_follows_the_repository_when_it_states_another(tmp_path: Path) -
 def test_base64_holds_the_same_numbers_as_float(embedder: RunningServer) -> None:
     encoded = embedder.post("/v1/embeddings", input="the fox", encoding_format="base64").json()["data"][0]["embedding"]
     data = base64.b64decode(encoded)
-    assert list(struct.unpack(f"<{len(data) // 4}f", data)) == pytest.approx(vectors_of(embedder, ["the fox"])[0].tolist())
+    assert list(struct.unpack(f"<{len(data) // 4}f", data)) == pytest.approx(
+        vectors_of(embedder, ["the fox"])[0].tolist()
+    )
 
 
 def test_usage_counts_tokens_and_token_ids_are_taken(embedder: RunningServer, encoder_folder: Path) -> None:

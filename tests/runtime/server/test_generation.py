@@ -1,6 +1,6 @@
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,8 +76,16 @@ def test_greedy_text_equals_generate_when_batched_with_others(server: RunningSer
         answers = list(pool.map(lambda job: complete(server, job[0], max_tokens=job[1]), jobs))
     for (prompt, new), answer in zip(jobs, answers, strict=True):
         assert answer["choices"][0]["text"] == reference(prompt, new)
-    rows = [line for line in server.admin.get("/metrics").text.splitlines() if 'le="1.0",model="tiny",phase="decode"' in line]
-    whole = [line for line in server.admin.get("/metrics").text.splitlines() if 'batch_size_count{model="tiny",phase="decode"' in line]
+    rows = [
+        line
+        for line in server.admin.get("/metrics").text.splitlines()
+        if 'le="1.0",model="tiny",phase="decode"' in line
+    ]
+    whole = [
+        line
+        for line in server.admin.get("/metrics").text.splitlines()
+        if 'batch_size_count{model="tiny",phase="decode"' in line
+    ]
     assert float(rows[0].split()[-1]) < float(whole[0].split()[-1])
 
 
@@ -232,16 +240,22 @@ def test_docs_need_no_network(server: RunningServer) -> None:
 LONG = {"prompt": "a", "max_tokens": 250, "temperature": 1.0, "seed": 3}
 
 
-@pytest.mark.parametrize("streaming", [True, False])
-def test_slot_is_freed_when_the_client_leaves(slow_server: RunningServer, streaming: bool) -> None:
-    body = {"model": "tiny", **LONG, "stream": streaming}
-    with httpx.Client(base_url=slow_server.http.base_url, timeout=0.3) as client, pytest.raises(httpx.TimeoutException):
-        if streaming:
-            with client.stream("POST", "/v1/completions", json=body) as response:
-                next(response.iter_lines())
-                assert slow_server.stats()["running"] == 1
-                raise httpx.ReadTimeout("the client has had enough")
-        client.post("/v1/completions", json=body)
+def leave_stream(server: RunningServer) -> None:
+    with server.http.stream("POST", "/v1/completions", json={"model": "tiny", **LONG, "stream": True}) as response:
+        next(response.iter_lines())
+        assert server.stats()["running"] == 1
+
+
+def leave_unary(server: RunningServer) -> None:
+    with httpx.Client(base_url=server.http.base_url, timeout=0.3) as client, pytest.raises(httpx.TimeoutException):
+        client.post("/v1/completions", json={"model": "tiny", **LONG})
+
+
+@pytest.mark.parametrize("leave", [leave_stream, leave_unary])
+def test_slot_is_freed_when_the_client_leaves(
+    slow_server: RunningServer, leave: Callable[[RunningServer], None]
+) -> None:
+    leave(slow_server)
     wait_until(lambda: slow_server.stats()["running"] == 0, "the slot was freed", 2)
     text = slow_server.admin.get("/metrics").text
     assert 'inference_requests_cancelled_total{model="tiny",reason="disconnect"}' in text
@@ -256,7 +270,9 @@ def test_request_is_refused_with_429_when_the_queue_is_full(slow_server: Running
     assert refused[0].headers["retry-after"] == "1"
     assert refused[0].json()["error"]["code"] == "queue_full"
     assert all(response.status_code in (200, 429) for response in responses)
-    assert 'inference_requests_rejected_total{model="tiny",reason="queue_full"}' in slow_server.admin.get("/metrics").text
+    assert (
+        'inference_requests_rejected_total{model="tiny",reason="queue_full"}' in slow_server.admin.get("/metrics").text
+    )
 
 
 def test_request_ends_with_504_when_it_takes_too_long(decoder_folder: Path) -> None:

@@ -42,8 +42,8 @@ class RunningServer:
 
     def __init__(self, model: Path, *, name: str = "tiny", **sections: dict[str, Any]) -> None:
         port, admin_port = free_ports(2)
-        self.settings = Settings(
-            **{
+        self.settings = Settings.model_validate(
+            {
                 "model": {"path": str(model), "name": name},
                 "server": {"host": "127.0.0.1", "port": port, "admin_port": admin_port},
                 "lifecycle": {"drain_seconds": 5},
