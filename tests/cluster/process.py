@@ -133,13 +133,13 @@ def stop_all(state: State) -> None:
     while left := _remaining(state):
         for pid in left:
             _kill(pid)
-        _reap(state)
+        _reap()
         if time.monotonic() > deadline:
             raise ClusterError(
                 f"cluster {state.name}: processes {left} survive SIGKILL; look at them with `ps -o pid,stat,wchan,args`"
             )
         time.sleep(0.05)
-    _reap(state)
+    _reap()
 
 
 def _kill(pid: int) -> None:
@@ -154,9 +154,6 @@ def _remaining(state: State) -> list[int]:
     return sorted(known | set(marked(state.token)))
 
 
-def _reap(state: State) -> None:
-    for child in state.children:
-        try:
-            os.waitpid(child.pid, os.WNOHANG)
-        except ChildProcessError:
-            continue
+def _reap() -> None:
+    """Collect those that this Python process started; a zombie would else stay until it ends."""
+    _STARTED[:] = [started for started in _STARTED if started.poll() is None]
