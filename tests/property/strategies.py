@@ -44,6 +44,7 @@ _URIS = (
     "hf://org/name",
     "hf://org/name@main",
     "https://host/path",
+    "https://host/path?version=1",
     "pvc://claim/path",
     "oci://host/name:tag",
     "s3://bucket/path",
@@ -115,8 +116,9 @@ def _strings(schema: Schema) -> st.SearchStrategy[str]:
         found for rule in schema.get("x-kubernetes-validations", []) for found in _MATCHES.findall(rule["rule"])
     ]
     plain = [st.from_regex(re.sub(r"\$$", r"\\Z", pattern), alphabet=_ASCII) for pattern in patterns] or [_TEXT]
-    known = [st.sampled_from(_URIS)] * 3 if any("hf://" in pattern for pattern in patterns) else []
-    return st.one_of(*plain, *known, at_limit)
+    if any("hf://" in pattern for pattern in patterns):
+        return st.one_of(*[st.sampled_from(_URIS)] * 2 * len(plain), *plain)
+    return st.one_of(*plain * 4, at_limit)
 
 
 def _integers(schema: Schema) -> st.SearchStrategy[int]:
