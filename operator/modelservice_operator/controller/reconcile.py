@@ -48,9 +48,6 @@ HOPELESS_SECONDS = 300.0
 FORBIDDEN_SECONDS = 60.0
 CONFLICT_SECONDS = 2.0
 """An object in the way has none of our labels, so no event tells when it is gone; the backoff goes on from here."""
-
-The backoff goes on from here.
-"""
 REPORT_GRACE = 0.3
 """How long the news of a ready pod may wait for what its runtime says about the start, so that both are one write."""
 
