@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from modelservice_operator.kube.client import KubernetesApi, Login
+from tests.apiserver.judge import judge, served
 from tests.cluster import Cluster
 from tests.support.operators import operators, served_control_plane
 from tests.support.team import Team
 
-__all__ = ["operators", "served_control_plane", "team"]
+__all__ = ["judge", "operators", "served", "served_control_plane", "team"]
 
 
 @pytest.fixture
