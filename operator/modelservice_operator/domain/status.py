@@ -140,7 +140,7 @@ def _revision(world: World, previous: Tree) -> dict[str, str]:
 def _last_failure(world: World, previous: Tree, now: datetime) -> dict[str, Any]:
     """The failure of a pod now, else the newest one that a pod recovered from, else the one known before.
 
-    While the same pod fails for the same reason the entry stays as it is: a crash loop is told once, not at every crash.
+    While the same pod fails for the same reason the entry stays as it is, so a crash loop is told once.
     """
     order = list(ConditionType)
     failing = [(pod, found) for pod, found in world.failures]

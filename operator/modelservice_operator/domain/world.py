@@ -16,7 +16,7 @@ from .placement import accelerator_of
 from .plan import ChildKey, Plan
 from .pods import Pods, sort_pods
 from .rollout import wanted_replicas
-from .tree import Tree, number
+from .tree import Tree, branch, number
 
 RuntimeReport = Mapping[str, Any]
 """The JSON of the admin port's `/status`."""
@@ -77,7 +77,8 @@ class World:
         fixed = wanted_replicas(self.service)
         if fixed is not None:
             return fixed
-        return number(self.deployment, "spec", "replicas") if self.deployment else 1
+        live = branch(self.deployment, "spec").get("replicas")
+        return live if isinstance(live, int) else 1
 
     @property
     def needed(self) -> int:

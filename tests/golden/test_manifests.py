@@ -1,0 +1,145 @@
+"""The children of ModelServices that together use every option, as they go to the API server, one file a case."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from modelservice_operator.api.kinds import CHILD_KINDS
+from modelservice_operator.api.v1alpha1 import ModelService, RuntimeProfile
+from tests.support.builders import make_gpu_profile, make_modelservice, make_profile, render_all
+
+Case = tuple[ModelService, RuntimeProfile | None]
+HERE = Path(__file__).parent
+
+
+def _minimal() -> Case:
+    return make_modelservice().build(), None
+
+
+def _hub_with_token() -> Case:
+    files = {"include": ["*.safetensors", "-odd[1].json"], "exclude": ["*.bin"]}
+    model = make_modelservice("hf://meta-llama/Llama-3.2-1B@9213176").with_model(
+        secretRef={"name": "hub-token"}, files=files, servedName="llama:1b", task="chat"
+    )
+    env = [
+        {"name": "HF_ENDPOINT", "value": "https://hub.example.com"},
+        {"name": "PROXY", "valueFrom": {"configMapKeyRef": {"name": "proxy", "key": "url"}}},
+        {"name": "EMPTY"},
+    ]
+    env_from = [{"prefix": "X_", "secretRef": {"name": "extra", "optional": True}}, {"configMapRef": {"name": "more"}}]
+    engine = {"dtype": "bfloat16", "maxContext": 8192, "maxConcurrency": 16}
+    runtime = {"env": env, "envFrom": env_from, "args": ["--observability-log-level=debug"], "engine": engine}
+    loader = {"resources": {"limits": {"memory": "2Gi"}}, "startupBudgetSeconds": 90}
+    return model.with_spec(runtime=runtime, loader=loader, termination={"drainSeconds": 5}).build(), None
+
+
+def _https_with_header() -> Case:
+    uri = "https://models.example.com:8443/a/$(HTTP_AUTHORIZATION)/model.tar?x=1"
+    return make_modelservice(uri).with_model(secretRef={"name": "basic"}).build(), None
+
+
+def _image() -> Case:
+    service = make_modelservice("oci://registry.example.com/models/chat:2@sha256:" + "a" * 64)
+    security = {"imagePullSecrets": [{"name": "registry"}], "serviceAccountName": "mine"}
+    return service.with_spec(security=security, replicas=0, revisionHistoryLimit=0).build(), None
+
+
+def _claim() -> Case:
+    return make_modelservice("pvc://weights/llama/1b").with_spec(rollout={"strategy": "Recreate"}).build(), None
+
+
+def _gpu_by_profile() -> Case:
+    tolerations = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+    resources = {"requests": {"cpu": 2, "memory": "8Gi"}, "limits": {"memory": "16Gi"}}
+    profile = make_gpu_profile(
+        image="registry.example.com/runtime-cuda:3",
+        imagePullPolicy="Always",
+        tolerations=tolerations,
+        resources=resources,
+        nodeSelector={"pool": "gpu"},
+        runtimeClassName="nvidia",
+        priorityClassName="batch",
+        env=[{"name": "NCCL_DEBUG", "value": "WARN"}],
+    )
+    service = make_modelservice().with_gpu(2, product="NVIDIA-L4")
+    return service.with_spec(resources={"limits": {"memory": "24Gi"}}, replicas=2).build(), profile
+
+
+def _gpu_simulated() -> Case:
+    return make_modelservice("oci://localhost/models/demo-chat:dev").build(), make_gpu_profile(simulated=True)
+
+
+def _gpu_slices() -> Case:
+    rollout = {"strategy": "RollingUpdate", "maxSurge": "25%", "progressDeadlineSeconds": 600}
+    service = make_modelservice().with_gpu(resource="nvidia.com/mig-1g.5gb")
+    return service.with_spec(rollout=rollout).build(), make_profile("cpu", default=True)
+
+
+def _placed() -> Case:
+    terms = [{"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a", "b"]}]}]
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    scheduling = {
+        "nodeSelector": {"disk": "fast"},
+        "tolerations": [{"key": "dedicated", "value": "models", "effect": "NoExecute", "tolerationSeconds": 60}],
+        "affinity": {"nodeAffinity": required},
+        "topologySpreadConstraints": [
+            {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"},
+        ],
+        "priorityClassName": "high",
+        "runtimeClassName": "gvisor",
+        "schedulerName": "volcano",
+    }
+    return make_modelservice().with_spec(scheduling=scheduling).build(), None
+
+
+def _autoscaled() -> Case:
+    block = {
+        "minReplicas": 2,
+        "maxReplicas": 6,
+        "metrics": [{"type": "CPU", "target": "70%"}, {"type": "Memory", "target": "8Gi"}],
+        "behavior": {"scaleDown": {"stabilizationWindowSeconds": 120}},
+    }
+    return make_modelservice().with_spec(autoscaling=block, availability={"minAvailable": "50%"}).build(), None
+
+
+def _scaled_by_others() -> Case:
+    return make_modelservice().with_spec(autoscaling={"backend": "External"}, replicas=3).build(), None
+
+
+def _exposed() -> Case:
+    annotations = {"example.com/note": 'a: {{ b }} "c"\n#d'}
+    options = {"type": "LoadBalancer", "port": 8081, "annotations": annotations}
+    monitor = {"labels": {"release": "prometheus", "modelservice.dev/name": "stolen"}, "interval": "15s"}
+    service = make_modelservice().with_spec(network={"service": options})
+    return service.with_spec(observability={"serviceMonitor": monitor}, availability={"minAvailable": 1}).build(), None
+
+
+CASES: dict[str, Callable[[], Case]] = {
+    function.__name__.strip("_").replace("_", "-"): function
+    for function in (
+        _minimal, _hub_with_token, _https_with_header, _image, _claim, _gpu_by_profile, _gpu_simulated, _gpu_slices,
+        _placed, _autoscaled, _scaled_by_others, _exposed,
+    )
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_children_are_as_recorded(case: str, update_golden: bool) -> None:
+    file = HERE / f"{case}.yaml"
+    rendered = yaml.safe_dump_all(render_all(*CASES[case]()), sort_keys=False, allow_unicode=True, width=120)
+    if update_golden:
+        file.write_text(rendered, encoding="utf-8")
+    assert rendered == file.read_text(encoding="utf-8"), (
+        "run `pytest tests/golden --update-golden` and look at the diff"
+    )
+
+
+def test_every_kind_is_recorded() -> None:
+    manifests = [manifest for case in CASES.values() for manifest in render_all(*case())]
+    assert {manifest["kind"] for manifest in manifests} == {kind.kind for kind in CHILD_KINDS}
+
+
+def test_no_file_is_left_over() -> None:
+    assert {file.stem for file in HERE.glob("*.yaml")} == set(CASES)
