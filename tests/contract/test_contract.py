@@ -3,9 +3,9 @@
 import importlib
 
 import pytest
-from modelservice_operator.api.reasons import Reason as OperatorReason
 
 from modelservice_operator.api import contract
+from modelservice_operator.api.reasons import Reason as OperatorReason
 from modelservice_runtime import config
 from modelservice_runtime.errors import ExitCode, Reason
 

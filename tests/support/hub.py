@@ -148,6 +148,10 @@ class Hub:
         """Answer the next `times` requests whose path holds `part` with a status."""
         self._failures += [(part, status)] * times
 
+    def mend_status(self) -> None:
+        """Answer everything again."""
+        self._failures.clear()
+
     def break_connection(self, part: str, after: int, times: int = 1) -> None:
         """Close the connection after so many bytes of the body, for the next `times` matching downloads."""
         self._cuts += [(part, after)] * times
@@ -155,6 +159,10 @@ class Hub:
     def break_content(self, name: str) -> None:
         """Serve a damaged file: the size is right, a byte is not."""
         self._damaged.add(name)
+
+    def mend_content(self) -> None:
+        """Serve all files as they are."""
+        self._damaged.clear()
 
     def next_failure(self, path: str) -> int:
         return self._take(self._failures, path)
@@ -248,10 +256,8 @@ class _Handler(BaseHTTPRequestHandler):
         entries = [file.tree_entry() for file in repository.files()]
         start = int(query.get("cursor", ["0"])[0])
         end = start + PAGE_ENTRIES
-        path = urlsplit(self.path).path
-        more = (
-            {"Link": f'<{self._own_url()}{path}?recursive=true&cursor={end}>; rel="next"'} if end < len(entries) else {}
-        )
+        following = f"http://{self.headers['Host']}{urlsplit(self.path).path}?recursive=true&cursor={end}"
+        more = {"Link": f'<{following}>; rel="next"'} if end < len(entries) else {}
         return self._send_json(entries[start:end], more)
 
     def _resolve(self, name: str, revision: str, path: str) -> None:
