@@ -99,7 +99,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send_file(file.read_bytes())
 
-    do_HEAD = do_GET
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def log_message(self, format: str, *args: object) -> None:
         """Keep quiet; `Web.requests` has the log."""

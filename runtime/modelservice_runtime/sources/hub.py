@@ -180,8 +180,7 @@ class Repository:
     def _faults(self, progressed: Callable[[], bool] = lambda: False) -> Iterator[None]:
         """Turn the client's exceptions into faults."""
         import httpx  # noqa: PLC0415
-        from huggingface_hub import errors  # noqa: PLC0415
-        from huggingface_hub.utils import get_session  # noqa: PLC0415
+        from huggingface_hub import errors, get_session  # noqa: PLC0415
 
         get_session().timeout = httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)  # the client's own has no limit
         try:

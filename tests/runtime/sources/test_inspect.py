@@ -35,10 +35,10 @@ def test_card_adds_up_all_shards_when_there_is_an_index(tmp_path: Path) -> None:
         ({"architectures": ["ViTForImageClassification"]}, "image-classification"),
         ({"architectures": ["Wav2Vec2ForCTC"]}, "automatic-speech-recognition"),
         (
-            {"architectures": ["WhisperForConditionalGeneration"], "model_type": "whisper"},
+            {"architectures": ["XForConditionalGeneration"], "model_type": "whisper"},
             "automatic-speech-recognition",
         ),
-        ({"architectures": ["BlipForConditionalGeneration"], "model_type": "blip"}, "image-to-text"),
+        ({"architectures": ["XForConditionalGeneration"], "model_type": "blip"}, "image-to-text"),
         ({"architectures": ["SomethingElse"]}, None),
         ({}, None),
     ],

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -269,7 +270,7 @@ def test_fetch_refuses_a_hostile_or_damaged_archive(web: Web, tmp_path: Path, na
     (web.root / name).write_bytes(HOSTILE[name])
     with pytest.raises(UnusableModel):
         fetch(tmp_path / "deep/er/model", f"{web.url}/{name}")
-    outside = [path for path in tmp_path.rglob("evil*")]
+    outside = list(tmp_path.rglob("evil*"))
     assert not outside
     assert not Path("/tmp/evil.json").exists()
 
@@ -286,7 +287,7 @@ def test_fetch_says_disk_full_when_the_archive_unfolds_beyond_the_volume(
 ) -> None:
     with zipfile.ZipFile(web.root / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("model.safetensors", bytes(50_000_000))
-    free = staging.shutil.disk_usage(tmp_path).free
+    free = shutil.disk_usage(tmp_path).free
     monkeypatch.setattr(staging, "RESERVE_BYTES", free - 20_000_000)
     with pytest.raises(DiskFull):
         fetch(tmp_path / "model", f"{web.url}/bomb.zip")
