@@ -54,6 +54,7 @@ def start_node(state: State, programs: Path) -> None:
     """
     with step("kubelet, kube-proxy and CoreDNS"):
         _write(state, "kubelet.json", json.dumps(_kubelet(state)))
+        _write(state, "kube-proxy.json", json.dumps(_kube_proxy(state)))
         _write(state, "Corefile", dns.corefile(state, _copy_resolver(state)))
         _apply(state, programs, dns.manifests(state))
         for name, command in _commands(state, programs).items():
@@ -78,14 +79,7 @@ def _commands(state: State, programs: Path) -> dict[str, list[str]]:
         f"--node-ip={state.node_address}",
         f"--cert-dir={folder / 'kubelet-pki'}",
     ]
-    proxy = [
-        str(programs / "kube-proxy"),
-        f"--kubeconfig={folder / 'kube-proxy.kubeconfig'}",
-        f"--hostname-override={NODE_NAME}",
-        "--proxy-mode=nftables",
-        f"--cluster-cidr={state.pods}",
-        "--conntrack-max-per-core=0",
-    ]
+    proxy = [str(programs / "kube-proxy"), f"--config={folder / 'kube-proxy.json'}", f"--hostname-override={NODE_NAME}"]
     coredns = [str(programs / "coredns"), "-conf", str(folder / "Corefile")]
     return {"kubelet": kubelet, "kube-proxy": proxy, "coredns": coredns}
 
@@ -180,6 +174,19 @@ def _kubelet(state: State) -> dict[str, Any]:
         "kubeAPIQPS": 100,
         "kubeAPIBurst": 200,
         "serializeImagePulls": False,
+    }
+
+
+def _kube_proxy(state: State) -> dict[str, Any]:
+    """Changed endpoints are in force within a tenth of a second (the default is a second): tests often wait for it."""
+    return {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "mode": "nftables",
+        "clientConnection": {"kubeconfig": str(state.folder / "kube-proxy.kubeconfig")},
+        "clusterCIDR": state.pods,
+        "nftables": {"minSyncPeriod": "100ms", "syncPeriod": "30s"},
+        "conntrack": {"maxPerCore": 0},
     }
 
 

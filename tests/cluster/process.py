@@ -133,13 +133,12 @@ def stop_all(state: State) -> None:
     while left := _remaining(state):
         for pid in left:
             _kill(pid)
-        _reap()
         if time.monotonic() > deadline:
             raise ClusterError(
                 f"cluster {state.name}: processes {left} survive SIGKILL; look at them with `ps -o pid,stat,wchan,args`"
             )
         time.sleep(0.05)
-    _reap()
+    _collect(state)
 
 
 def _kill(pid: int) -> None:
@@ -154,6 +153,9 @@ def _remaining(state: State) -> list[int]:
     return sorted(known | set(marked(state.token)))
 
 
-def _reap() -> None:
-    """Collect those that this Python process started; a zombie would else stay until it ends."""
-    _STARTED[:] = [started for started in _STARTED if started.poll() is None]
+def _collect(state: State) -> None:
+    """Collect the killed that this Python process started: their threads may end a moment after they count as gone."""
+    ended = {child.pid for child in state.children}
+    for started in [each for each in _STARTED if each.pid in ended]:
+        started.wait(timeout=20)
+        _STARTED.remove(started)

@@ -1,6 +1,5 @@
 """What of this machine a cluster might leave behind."""
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -19,17 +18,18 @@ def machine() -> dict[str, set[str]]:
     }
     found["links"] = {line.split()[1] for line in found["links"]}
     found["mounts"] = {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
-    found["groups"] = {
-        folder
-        for folder, _, _ in os.walk("/sys/fs/cgroup")
-        if "modelservice" in folder or "k8s" in folder or "buildkit" in folder
-    }
+    found["groups"] = {str(path) for path in Path("/sys/fs/cgroup").glob("*/*") if path.is_dir()}
     found["folders"] = {str(path) for base in ("/run", "/var/lib", "/opt", "/etc") for path in Path(base).iterdir()}
     found["settings"] = {
         f"{file}: {Path(file).read_text().strip()}"
         for file in ("/proc/sys/net/ipv4/ip_forward", "/proc/sys/kernel/panic")
     }
     return found
+
+
+def added(before: dict[str, set[str]]) -> dict[str, set[str]]:
+    """What the machine has now and had not before."""
+    return {what: now - before[what] for what, now in machine().items() if now - before[what]}
 
 
 def processes_of(*words: str) -> list[str]:
