@@ -219,7 +219,8 @@ class PodBuilder:
 
     def ready(self) -> "PodBuilder":
         """The server is ready."""
-        self.scheduled()
+        if not self.body["spec"].get("nodeName"):
+            self.scheduled()
         if self.body["spec"]["initContainers"]:
             self.fetched()
         self.running()
@@ -276,8 +277,13 @@ class PodBuilder:
         conditions[:] = [other for other in conditions if other["type"] != type_] + [entry]
 
 
-def make_pod(service: ModelService | None = None, name: str = "abcde", template_hash: str = "6d9f") -> PodBuilder:
+def make_pod(
+    service: ModelService | None = None,
+    name: str = "abcde",
+    template_hash: str = "6d9f",
+    profile: RuntimeProfile | None = None,
+) -> PodBuilder:
     """A new pod of a ModelService's Deployment."""
-    manifests = render_all(service or make_modelservice().build())
+    manifests = render_all(service or make_modelservice().build(), profile)
     template = next(manifest for manifest in manifests if manifest["kind"] == "Deployment")["spec"]["template"]
     return PodBuilder(template, name, template_hash)

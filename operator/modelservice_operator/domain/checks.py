@@ -81,7 +81,7 @@ def _model_available(world: World) -> Verdict:
         return _good(Reason.AVAILABLE)
     uri = ModelUri.parse(world.service.spec.model.uri)
     placed = [pod for pod in world.pods.current if is_placed(pod)]
-    if not uri.is_remote or not placed:
+    if not uri.is_remote or not placed or world.failures:
         return _unknown("The model is read when the server starts")
     if all(map(has_fetched, placed)):
         return _good(Reason.AVAILABLE)

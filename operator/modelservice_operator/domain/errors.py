@@ -26,13 +26,15 @@ class SpecError(Exception):
 
 def read_service(body: Mapping[str, Any]) -> ModelService:
     """Validate a ModelService. Raises SpecError, which names the first field at fault."""
-    return _read(ModelService, body)
+    status = body.get("status")
+    known = {**_written_by_users(body), "status": status if isinstance(status, dict) else {}}
+    return _read(ModelService, known)
 
 
 def read_profile(body: Mapping[str, Any]) -> RuntimeProfile:
     """Validate a RuntimeProfile. Raises SpecError, which names the profile and the first field at fault."""
     try:
-        return _read(RuntimeProfile, body)
+        return _read(RuntimeProfile, _written_by_users(body))
     except SpecError as error:
         name = (body.get("metadata") or {}).get("name", "")
         raise SpecError(
@@ -40,10 +42,13 @@ def read_profile(body: Mapping[str, Any]) -> RuntimeProfile:
         ) from error
 
 
+def _written_by_users(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: body[key] for key in ("metadata", "spec") if key in body}
+
+
 def _read(kind: type[_Kind], body: Mapping[str, Any]) -> _Kind:
-    known = {alias: body[alias] for alias in ("metadata", "spec") if alias in body}
     try:
-        return kind.model_validate(known)
+        return kind.model_validate(body)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         words = [str(word) for word in first["loc"] if isinstance(word, int) or not _is_type_word(word)]

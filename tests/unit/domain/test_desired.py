@@ -1,0 +1,207 @@
+"""Which children there are, and what of the spec and the profile ends up where in them."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from modelservice_operator.api.reasons import Reason
+from modelservice_operator.domain import Facts, SpecError, desired, missing_kinds, read_service
+from tests.support.builders import (
+    FACTS,
+    IMAGE,
+    ModelServiceBuilder,
+    make_gpu_profile,
+    make_modelservice,
+    make_profile,
+    render_all,
+)
+
+
+def _child(kind: str, builder: ModelServiceBuilder, profile: Any = None) -> dict[str, Any]:
+    return next(body for body in render_all(builder.build(), profile) if body["kind"] == kind)
+
+
+def _pod(builder: ModelServiceBuilder, profile: Any = None) -> dict[str, Any]:
+    return _child("Deployment", builder, profile)["spec"]["template"]["spec"]
+
+
+def _settings(builder: ModelServiceBuilder, profile: Any = None) -> dict[str, Any]:
+    return yaml.safe_load(_child("ConfigMap", builder, profile)["data"]["runtime.yaml"])
+
+
+def test_four_children_are_enough_when_nothing_else_is_asked_for() -> None:
+    kinds = [body["kind"] for body in render_all(make_modelservice().build())]
+    assert kinds == ["ServiceAccount", "ConfigMap", "Deployment", "Service"]
+
+
+def test_no_service_account_is_made_when_the_user_names_one() -> None:
+    builder = make_modelservice().with_spec(security={"serviceAccountName": "mine"})
+    assert "ServiceAccount" not in [body["kind"] for body in render_all(builder.build())]
+    assert _pod(builder)["serviceAccountName"] == "mine"
+
+
+def test_service_monitor_is_left_out_and_told_when_its_kind_is_not_served() -> None:
+    service = make_modelservice().with_spec(observability={"serviceMonitor": {}}).build()
+    facts = Facts(IMAGE)
+    assert "ServiceMonitor" not in {child.kind.kind for child in desired(service, None, facts)}
+    assert missing_kinds(service, facts) == {"ServiceMonitor"}
+    assert missing_kinds(service, FACTS) == frozenset()
+
+
+def test_spec_error_names_the_profile_when_it_does_not_exist() -> None:
+    service = make_modelservice().with_spec(runtime={"profileRef": {"name": "h100"}}).build()
+    with pytest.raises(SpecError, match="'h100' does not exist") as caught:
+        desired(service, None, FACTS)
+    assert caught.value.reason is Reason.PROFILE_NOT_FOUND
+    assert caught.value.field == "spec.runtime.profileRef.name"
+
+
+def test_spec_error_asks_for_a_label_when_the_product_of_an_unknown_vendor_is_wanted() -> None:
+    service = make_modelservice().with_gpu(resource="acme.com/npu", product="X1").build()
+    with pytest.raises(SpecError, match="productLabel"):
+        desired(service, None, FACTS)
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"model": {"uri": "nowhere"}}, "spec.model.uri"),
+        ({"model": {"uri": "hf://a/b"}, "replicas": "2"}, "spec.replicas"),
+        ({"model": {"uri": "hf://a/b"}, "nonsense": 1}, "spec.nonsense"),
+        ({"model": {"uri": "hf://a/b"}, "runtime": {"env": [{"name": "1x"}]}}, "spec.runtime.env.0.name"),
+        ({}, "spec.model"),
+    ],
+)
+def test_reading_names_the_field_when_the_spec_is_invalid(spec: dict[str, Any], field: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        read_service({"metadata": {"name": "chat", "namespace": "team", "uid": "u"}, "spec": spec})
+    assert caught.value.field == field
+    assert caught.value.reason is Reason.INVALID_SPEC
+
+
+def test_revision_of_the_uri_is_fetched_when_none_is_given_apart() -> None:
+    fetch = _pod(make_modelservice("hf://org/name@v2"))["initContainers"][0]
+    assert fetch["args"] == ["fetch", "hf://org/name", "/models/chat", "--revision=v2"]
+
+
+def test_token_is_given_to_the_fetch_alone_when_there_is_a_secret() -> None:
+    pod = _pod(make_modelservice().with_model(secretRef={"name": "hub-token"}))
+    (token,) = [entry for entry in pod["initContainers"][0]["env"] if entry["name"] == "HF_TOKEN"]
+    assert token["valueFrom"] == {"secretKeyRef": {"name": "hub-token", "key": "token", "optional": False}}
+    assert "HF_TOKEN" not in [entry["name"] for entry in pod["containers"][0]["env"]]
+
+
+def test_users_environment_reaches_both_containers_and_wins_over_the_profile() -> None:
+    profile = make_profile(env=[{"name": "HF_ENDPOINT", "value": "https://a"}, {"name": "P", "value": "1"}])
+    builder = make_modelservice().with_spec(runtime={"env": [{"name": "HF_ENDPOINT", "value": "https://b"}]})
+    pod = _pod(builder, profile)
+    for container in (pod["containers"][0], pod["initContainers"][0]):
+        values = {entry["name"]: entry.get("value") for entry in container["env"]}
+        assert values["HF_ENDPOINT"] == "https://b"
+        assert values["P"] == "1"
+        assert len(values) == len(container["env"])
+
+
+@pytest.mark.parametrize("uri", ["oci://localhost/models/demo-chat:dev", "pvc://claim/some/path"])
+def test_model_is_mounted_read_only_and_nothing_is_fetched_when_it_is_there_already(uri: str) -> None:
+    pod = _pod(make_modelservice(uri))
+    assert "initContainers" not in pod
+    mount = next(mount for mount in pod["containers"][0]["volumeMounts"] if mount["name"] == "model")
+    assert mount["readOnly"] is True
+    assert mount["mountPath"] == "/models/chat"
+
+
+def test_pod_meets_the_restricted_standard() -> None:
+    pod = _pod(make_modelservice())
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["enableServiceLinks"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in (*pod["containers"], *pod["initContainers"]):
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+
+
+def test_settings_hash_changes_when_a_setting_does() -> None:
+    def annotation(builder: ModelServiceBuilder) -> str:
+        template = _child("Deployment", builder)["spec"]["template"]
+        return str(template["metadata"]["annotations"]["modelservice.dev/settings-hash"])
+
+    before = annotation(make_modelservice())
+    assert annotation(make_modelservice().with_spec(replicas=3)) == before
+    assert annotation(make_modelservice().with_spec(runtime={"engine": {"maxContext": 512}})) != before
+
+
+def test_settings_tell_the_runtime_what_it_was_given() -> None:
+    profile = make_gpu_profile(simulated=True)
+    builder = make_modelservice().with_gpu(2).with_model(servedName="org/chat", task="chat")
+    settings = _settings(builder.with_spec(termination={"drainSeconds": 9}), profile)
+    assert settings["accelerator"] == {"count": 2, "resource": "nvidia.com/gpu", "simulated": True}
+    assert settings["model"]["path"] == "/models/chat"
+    assert settings["model"]["name"] == "org/chat"
+    assert settings["lifecycle"] == {"drain_seconds": 9}
+
+
+def test_grace_period_covers_the_drain() -> None:
+    assert _pod(make_modelservice().with_spec(termination={"drainSeconds": 100}))["terminationGracePeriodSeconds"] > 100
+
+
+def test_startup_budget_is_the_users_when_it_is_given() -> None:
+    server = _pod(make_modelservice().with_spec(loader={"startupBudgetSeconds": 90}))["containers"][0]
+    probe = server["startupProbe"]
+    assert probe["failureThreshold"] * probe["periodSeconds"] == 90
+
+
+@pytest.mark.parametrize(
+    ("blocks", "replicas"),
+    [
+        ({}, 1),
+        ({"replicas": 0}, 0),
+        ({"autoscaling": {"maxReplicas": 3}}, None),
+        ({"autoscaling": {"backend": "External"}}, None),
+        ({"autoscaling": {"backend": "External"}, "replicas": 4}, 4),
+    ],
+)
+def test_replicas_are_left_out_when_an_autoscaler_owns_them(blocks: dict[str, Any], replicas: int | None) -> None:
+    assert _child("Deployment", make_modelservice().with_spec(**blocks))["spec"].get("replicas") == replicas
+
+
+@pytest.mark.parametrize(
+    ("rollout", "gpu", "surge", "unavailable"),
+    [
+        ({}, False, 1, 0),
+        ({}, True, 0, 1),
+        ({"strategy": "RollingUpdate"}, True, 1, 0),
+        ({"maxSurge": 2}, True, 2, 0),
+        ({"maxSurge": "0%"}, False, "0%", 1),
+        ({"maxUnavailable": "50%"}, False, 0, "50%"),
+        ({"maxUnavailable": 0}, True, 1, 0),
+    ],
+)
+def test_rollout_never_needs_an_accelerator_too_many_unless_it_is_told_to(
+    rollout: dict[str, Any], gpu: bool, surge: Any, unavailable: Any
+) -> None:
+    builder = make_modelservice().with_spec(rollout=rollout)
+    strategy = _child("Deployment", builder.with_gpu() if gpu else builder)["spec"]["strategy"]
+    assert strategy["rollingUpdate"] == {"maxSurge": surge, "maxUnavailable": unavailable}
+
+
+def test_service_hides_the_admin_port_when_it_is_reachable_from_outside() -> None:
+    def ports(**blocks: Any) -> dict[str, int]:
+        service = _child("Service", make_modelservice().with_spec(**blocks))
+        return {port["name"]: port["port"] for port in service["spec"]["ports"]}
+
+    assert ports() == {"http": 80, "admin": 8081}
+    assert ports(network={"service": {"type": "LoadBalancer"}}) == {"http": 80}
+    assert ports(network={"service": {"port": 8081}}) == {"http": 8081, "admin": 9081}
+
+
+def test_users_labels_cannot_replace_ours() -> None:
+    monitor = {"serviceMonitor": {"labels": {"modelservice.dev/name": "other", "release": "prom"}}}
+    labels = _child("ServiceMonitor", make_modelservice().with_spec(observability=monitor))["metadata"]["labels"]
+    assert labels["modelservice.dev/name"] == "chat"
+    assert labels["release"] == "prom"
