@@ -47,6 +47,9 @@ def control_plane() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def node() -> Iterator[Cluster]:
-    """A cluster with a real node."""
+    """A cluster with a real node; one that runs already, and stays, where MODELSERVICE_TEST_CLUSTER names it."""
+    if name := os.environ.get("MODELSERVICE_TEST_CLUSTER"):
+        yield Cluster.find(name)
+        return
     with temporary(f"test-node-{os.getpid()}", "node") as cluster:
         yield cluster
