@@ -1,5 +1,6 @@
 """The harness's command line: `python -m tests.cluster VERB`."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -137,7 +138,8 @@ def tool(program: str) -> None:
 
 
 def run() -> None:
-    """Run the command line; a failure is told in its own words, without a stack."""
+    """Run the command line; a failure is told in its own words, and SIGTERM cleans up as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         main()
     except ClusterError as problem:

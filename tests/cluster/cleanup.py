@@ -19,6 +19,8 @@ def remove(name: str) -> None:
     if state is not None:
         process.stop_all(state)
         _remove_node(state)
+    else:
+        process.stop_marked(str(clusters_root() / name))
     shutil.rmtree(clusters_root() / name, ignore_errors=True)
 
 

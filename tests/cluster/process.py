@@ -18,7 +18,7 @@ from tests.cluster.state import Child, State
 TOKEN = "MODELSERVICE_CLUSTER_TOKEN"
 _TAIL_LINES = 20
 # Handles of what this Python process started: a dropped one would warn that its process still runs, which is meant.
-_STARTED: list["subprocess.Popen[bytes]"] = []
+_STARTED: list[tuple[str, "subprocess.Popen[bytes]"]] = []
 
 
 def started_at(pid: int) -> int | None:
@@ -72,7 +72,7 @@ def start(state: State, name: str, command: Sequence[str], env: Mapping[str, str
             )
         except OSError as problem:
             raise ClusterError(f"{name}: {command[0]} cannot be started: {problem}") from problem
-    _STARTED.append(process)
+    _STARTED.append((state.token, process))
     child = Child(name, process.pid, started_at(process.pid) or 0)
     state.add_child(child)
     return child
@@ -129,16 +129,28 @@ def stop_all(state: State) -> None:
     Raises:
         ClusterError: one survived.
     """
+    _kill_until_gone(lambda: _remaining(state))
+    _collect(state.token)
+
+
+def stop_marked(token: str) -> None:
+    """Kill every process that carries the token: what is left to do when the state file cannot be read.
+
+    Raises:
+        ClusterError: one survived.
+    """
+    _kill_until_gone(lambda: marked(token))
+    _collect(token)
+
+
+def _kill_until_gone(remaining: Callable[[], list[int]]) -> None:
     deadline = time.monotonic() + 20.0
-    while left := _remaining(state):
+    while left := remaining():
         for pid in left:
             _kill(pid)
         if time.monotonic() > deadline:
-            raise ClusterError(
-                f"cluster {state.name}: processes {left} survive SIGKILL; look at them with `ps -o pid,stat,wchan,args`"
-            )
+            raise ClusterError(f"processes {left} survive SIGKILL; look at them with `ps -o pid,stat,wchan,args`")
         time.sleep(0.05)
-    _collect(state)
 
 
 def _kill(pid: int) -> None:
@@ -153,9 +165,8 @@ def _remaining(state: State) -> list[int]:
     return sorted(known | set(marked(state.token)))
 
 
-def _collect(state: State) -> None:
+def _collect(token: str) -> None:
     """Collect the killed that this Python process started: their threads may end a moment after they count as gone."""
-    ended = {child.pid for child in state.children}
-    for started in [each for each in _STARTED if each.pid in ended]:
-        started.wait(timeout=20)
-        _STARTED.remove(started)
+    for entry in [entry for entry in _STARTED if entry[0] == token]:
+        entry[1].wait(timeout=20)
+        _STARTED.remove(entry)

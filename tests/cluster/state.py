@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from tests.cluster.errors import ClusterError
@@ -154,9 +154,10 @@ def load_state(name: str) -> State | None:
     try:
         data = json.loads(file.read_text())
         data["children"] = [Child(**child) for child in data["children"]]
-        return State(**data)
+        known = {each.name for each in fields(State)}
+        return State(**{key: value for key, value in data.items() if key in known})
     except (ValueError, TypeError, KeyError) as problem:
-        say(f"{file} cannot be read ({problem}): cleaning by what is marked as this cluster's instead")
+        say(f"{file} cannot be read: {problem}")
         return None
 
 

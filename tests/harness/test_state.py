@@ -1,6 +1,5 @@
 """The state file, and what is done with processes that it names."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
     monkeypatch.setenv("MODELSERVICE_CACHE", str(tmp_path))
-    made = State(name="t", mode="control-plane", slot=200, ports={"api": 1}, token=f"test-{os.getpid()}")
+    made = State(name="t", mode="control-plane", slot=200, ports={"api": 1}, token=str(tmp_path / "clusters" / "t"))
     made.save()
     yield made
     process.stop_all(made)
@@ -72,6 +71,7 @@ def test_error_has_the_end_of_the_log_when_a_process_is_late(state: State) -> No
 
 def test_nothing_is_left_when_a_torn_cluster_is_removed(state: State) -> None:
     process.start(state, "etcd", SLEEP)
+    (state.folder / "state.json").write_text("{")
     cleanup.remove("t")
     assert process.marked(state.token) == []
     assert not (clusters_root() / "t").exists()

@@ -1,7 +1,6 @@
 """Clusters made of processes on this machine, without a container engine."""
 
 import os
-import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -124,7 +123,7 @@ def _reserve(name: str, mode: str) -> State:
         others = all_states()
         slot = network.choose_slot({other.slot for other in others}, network.machine_networks())
         ports = network.choose_ports(controlplane.PORTS, {port for other in others for port in other.ports.values()})
-        state = State(name=name, mode=mode, slot=slot, ports=ports, token=secrets.token_hex(8))
+        state = State(name=name, mode=mode, slot=slot, ports=ports, token=str(clusters_root() / name))
         state.save()
     return state
 
