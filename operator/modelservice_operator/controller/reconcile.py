@@ -49,11 +49,11 @@ FORBIDDEN_SECONDS = 60.0
 CONFLICT_SECONDS = 2.0
 """An object in the way has none of our labels, so no event tells when it is gone; the backoff goes on from here."""
 REPORT_GRACE = 0.3
-"""How long the news of a ready pod may wait for what its runtime says about the start, so that both are one write."""
+"""How long the news of a ready pod may wait for what its runtime says of the start, so that both are one write."""
 
 
 class Reconciler:
-    """Makes one ModelService at a time what its spec says. `facts` are what the operator knows about the cluster now."""
+    """Makes ModelServices what their specs say. `facts` are what the operator knows about the cluster now."""
 
     def __init__(
         self,

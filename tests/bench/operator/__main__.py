@@ -191,7 +191,7 @@ class Bench:
     async def _children_of(self, name: str, since: float) -> float:
         """When the last child of a ModelService was first seen."""
         seen = await asyncio.gather(
-            *(self._sightings.first(kind, child_name(kind, name), _added, since, 120) for kind in CHILDREN)
+            *(self._sightings.first(kind, child_name(kind, name), _added, since, 30) for kind in CHILDREN)
         )
         return max(sighting.at for sighting in seen)
 
@@ -236,6 +236,9 @@ async def measure(cluster: Cluster, folder: Path, quick: bool) -> Figures:
     await sightings.open()
     try:
         return await Bench(operators, team, sightings, quick).run()
+    except Exception:
+        print(operators.started[-1].log.read_text()[-4000:], file=sys.stderr)
+        raise
     finally:
         operators.close()
         await sightings.close()

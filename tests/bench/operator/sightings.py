@@ -59,18 +59,21 @@ class Sightings:
     async def first(
         self, kind: str, name: str, wanted: Callable[[Sighting], bool], since: float, seconds: float = 60.0
     ) -> Sighting:
-        """Wait for the first event of an object after `since` that is as wanted. Raises TimeoutError."""
-        async with asyncio.timeout(seconds), self._changed:
-            while True:
-                for sighting in self._seen[(kind, name)]:
-                    if sighting.at >= since and wanted(sighting):
-                        return sighting
-                await self._changed.wait()
+        """Wait for the first event of an object after `since` that is as wanted. Raises TimeoutError, naming it."""
+        try:
+            async with asyncio.timeout(seconds), self._changed:
+                while True:
+                    for sighting in self._seen[(kind, name)]:
+                        if sighting.at >= since and wanted(sighting):
+                            return sighting
+                    await self._changed.wait()
+        except TimeoutError:
+            raise TimeoutError(f"{kind} {name} was not seen in {seconds:.0f} s") from None
 
     async def _watch(self, resource: Resource, opened: asyncio.Event) -> None:
         assert self._session is not None
         url = f"{self._connection.server}{resource.path(self._namespace)}?watch=true"
-        async with self._session.get(url, read_bufsize=2**22) as response:
+        async with await self._connect(self._session, url) as response:
             opened.set()
             async for line in response.content:
                 at = time.monotonic()
@@ -80,3 +83,13 @@ class Sightings:
                 async with self._changed:
                     self._seen[(resource.kind, metadata["name"])].append(sighting)
                     self._changed.notify_all()
+
+    @staticmethod
+    async def _connect(session: aiohttp.ClientSession, url: str) -> aiohttp.ClientResponse:
+        """Open a stream; the storage of a kind that was just installed answers 429 for a moment."""
+        while True:
+            response = await session.get(url, read_bufsize=2**22)
+            if response.status == 200:
+                return response
+            response.close()
+            await asyncio.sleep(0.2)
