@@ -112,6 +112,7 @@ class ServerProcess:
             lifespan="off",
             ws="none",
             log_config=None,
+            log_level="warning",
             access_log=False,
             server_header=False,
             timeout_keep_alive=int(limits.keep_alive_seconds),

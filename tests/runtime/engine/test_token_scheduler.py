@@ -6,7 +6,6 @@ from modelservice_runtime.engine.scheduling import Cancelled, Done, Failed, Outb
 from modelservice_runtime.engine.token_scheduler import BatchLimits, TokenBudgetScheduler, choose_batch
 from tests.runtime.engine.doubles import ImmediateLoop, RememberingMeter
 
-
 LIMITS = BatchLimits(100, 8)
 
 

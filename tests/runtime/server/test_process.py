@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -154,9 +155,8 @@ def test_exit_code_is_67_when_a_promised_accelerator_is_missing(children: Any, d
 
 
 def test_exit_code_is_64_when_the_port_is_taken(children: Any, decoder_folder: Path) -> None:
-    first = children(decoder_folder)
-    wait_until(lambda: first.probe("/livez") == 200, "the first answers", HTTP_UP_SECONDS)
-    second = children(decoder_folder, "--server-port", str(first.port))
-    code, output = second.end()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        child = children(decoder_folder, "--server-port", str(taken.getsockname()[1]))
+        code, output = child.end()
     assert code == 64, output
-    assert "server.port" in second.last_word()["message"]
+    assert "server.port" in child.last_word()["message"]
