@@ -31,5 +31,15 @@ def list_models() -> None:
         click.echo(f"{name}\t{recipe.summary}\t{cache_folder() / name}")
 
 
+@main.command("train-sentiment")
+@click.option("--seed", default=17, show_default=True, help="Seed of the shuffles and of the head's first weights.")
+@click.option("--dry-run", is_flag=True, help="Train and measure, but leave the committed weights alone.")
+def train_sentiment(seed: int, dry_run: bool) -> None:
+    """Train the head of demo-sentiment again and write its weights and figures into the checkout (needs torch)."""
+    from tests.models.sentiment.train import train  # noqa: PLC0415 - torch is not among the tools
+
+    train(seed=seed, write=not dry_run)
+
+
 if __name__ == "__main__":
     main()

