@@ -1,12 +1,17 @@
 """From an observation to a plan: the chain of pure functions that decides what a ModelService needs, in one place."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from modelservice_operator.api.reasons import Reason
+from modelservice_operator.api.v1alpha1 import ModelService, RuntimeProfile
+from modelservice_operator.controller.keys import Key
 from modelservice_operator.controller.observe import ChildId, Observation
 from modelservice_operator.domain import Facts, Observed, Plan, Recorded, SpecError, desired, plan
 from modelservice_operator.render import Renderer, TemplateError
+
+Manifest = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +22,44 @@ class Decision:
     error: SpecError | None
 
 
-def decide(seen: Observation, facts: Facts, renderer: Renderer, recorded: Mapping[ChildId, Recorded]) -> Decision:
+@dataclass(frozen=True, slots=True)
+class _Cause:
+    """All that the manifests of a ModelService depend on."""
+
+    uid: str
+    generation: int
+    profile: RuntimeProfile | None
+    facts: Facts
+
+
+class Manifests:
+    """Renders the children of ModelServices, again only when what they depend on has changed.
+
+    Most reconciles look at an event of a pod or a Deployment and ask for the same manifests as before. Rendering is the
+    most expensive part of such a look.
+    """
+
+    def __init__(self) -> None:
+        self._renderer = Renderer()
+        self._known: dict[Key, tuple[_Cause, Sequence[Manifest]]] = {}
+
+    def of(self, key: Key, service: ModelService, profile: RuntimeProfile | None, facts: Facts) -> Sequence[Manifest]:
+        """Return the manifests that the spec asks for. Raises SpecError and TemplateError."""
+        cause = _Cause(service.metadata.uid, service.metadata.generation, profile, facts)
+        known = self._known.get(key)
+        if known is not None and known[0] == cause:
+            return known[1]
+        children = desired(service, profile, facts)
+        manifests = tuple(self._renderer.render(child.template, child.values) for child in children)
+        self._known[key] = cause, manifests
+        return manifests
+
+    def forget(self, key: Key) -> None:
+        """The ModelService is gone."""
+        self._known.pop(key, None)
+
+
+def decide(seen: Observation, facts: Facts, manifests: Manifests, recorded: Mapping[ChildId, Recorded]) -> Decision:
     """Compare what the spec asks for with what was seen.
 
     A spec that cannot be carried out decides nothing about the children: what serves goes on serving.
@@ -25,11 +67,10 @@ def decide(seen: Observation, facts: Facts, renderer: Renderer, recorded: Mappin
     if seen.service is None or seen.error is not None:
         return Decision(None, seen.error)
     try:
-        children = desired(seen.service, seen.profile, facts)
-        manifests = [renderer.render(child.template, child.values) for child in children]
+        wanted = manifests.of(seen.key, seen.service, seen.profile, facts)
     except SpecError as error:
         return Decision(None, error)
     except TemplateError as error:
         return Decision(None, SpecError(Reason.TEMPLATE_ERROR, "spec", str(error)))
     observed = Observed(owner_uid=seen.record.uid, children=seen.children, recorded=recorded)
-    return Decision(plan(manifests, observed), None)
+    return Decision(plan(wanted, observed), None)

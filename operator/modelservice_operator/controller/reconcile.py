@@ -14,7 +14,7 @@ from typing import Any
 
 from modelservice_operator.api.reasons import Reason
 from modelservice_operator.controller.apply import Applier, NotLeading, Result
-from modelservice_operator.controller.decide import Decision, decide
+from modelservice_operator.controller.decide import Decision, Manifests, decide
 from modelservice_operator.controller.intake import Intake
 from modelservice_operator.controller.keys import Key
 from modelservice_operator.controller.observe import ChildId, Observation, observe
@@ -39,7 +39,6 @@ from modelservice_operator.engine.cache import Cache
 from modelservice_operator.engine.workers import Outcome
 from modelservice_operator.kube.api import KubeApi
 from modelservice_operator.kube.errors import ApiError, Forbidden, Invalid, Throttled
-from modelservice_operator.render import Renderer
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +67,7 @@ class Reconciler:
         self._intake = intake
         self._reports = reports
         self._facts = facts
-        self._renderer = Renderer()
+        self._manifests = Manifests()
         self._applier = Applier(api, intake, may_write)
         self._status = StatusWriter(api, intake)
         self._recorded: defaultdict[Key, dict[ChildId, Recorded]] = defaultdict(dict)
@@ -92,12 +91,12 @@ class Reconciler:
     async def _decide(self, seen: Observation) -> Decision:
         """Decide, and decide again if something unseen already has the name of a missing child."""
         recorded = self._recorded[seen.key]
-        decision = decide(seen, self._facts(), self._renderer, recorded)
+        decision = decide(seen, self._facts(), self._manifests, recorded)
         unseen = await self._applier.find_unseen(_missing(seen, decision))
         if not unseen:
             return decision
         found = {(kind, body["metadata"]["name"]): project(kind, body) for kind, body in unseen}
-        return decide(replace(seen, children={**seen.children, **found}), self._facts(), self._renderer, recorded)
+        return decide(replace(seen, children={**seen.children, **found}), self._facts(), self._manifests, recorded)
 
     async def _apply(self, key: Key, decision: Decision) -> Sequence[Result]:
         results = await self._applier.carry_out(decision.plan.actions if decision.plan else ())
@@ -140,6 +139,7 @@ class Reconciler:
 
     def _forget(self, key: Key) -> None:
         self._recorded.pop(key, None)
+        self._manifests.forget(key)
         self._status.forget(key)
 
 

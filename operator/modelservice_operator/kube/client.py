@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
@@ -57,6 +59,7 @@ class Login:
     """Credentials from a kubeconfig, or those of the pod; refreshed in the background where they expire."""
 
     def __init__(self, configuration: Configuration, refresher: "asyncio.Task[None] | None" = None) -> None:
+        _settle_proxy(configuration)
         self._configuration = configuration
         self._refresher = refresher
 
@@ -96,6 +99,17 @@ class Login:
         """Stop refreshing."""
         if self._refresher is not None:
             self._refresher.cancel()
+
+
+def _settle_proxy(configuration: Configuration) -> None:
+    """Look up the environment's proxy once.
+
+    Left to the library, every single request would look for proxies and read `.netrc` in a thread.
+    """
+    host = urlsplit(configuration.host).hostname or ""
+    if configuration.proxy is None and not proxy_bypass(host):
+        configuration.proxy = getproxies().get("https")
+    configuration.client_session_kwargs = {"trust_env": False}
 
 
 class KubernetesApi:
