@@ -134,8 +134,8 @@ address = "{state.run_dir}/containerd.sock"
 namespace = "{stores.NAMESPACE}"
 networkMode = "host"
 gc = true
-reservedSpace = "20GB"
-maxUsedSpace = "60GB"
+reservedSpace = "12GB"
+maxUsedSpace = "24GB"
 defaultCgroupParent = "/{state.cgroups[0]}/builds"
 """
 

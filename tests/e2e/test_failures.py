@@ -14,6 +14,7 @@ from tests.support.hub import Access, Hub
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(600)]
 TOKEN = "hub-secret"
+NEIGHBOUR = "from-hub"
 
 
 @pytest.fixture(scope="module")
@@ -28,17 +29,26 @@ def hub(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]
         yield running
 
 
+@pytest.fixture(autouse=True)
+def tidy(world: World) -> Iterator[None]:
+    """One service at a time, but for the neighbour, so that two cores suffice."""
+    yield
+    for service in world.items("msvc"):
+        if service["metadata"]["name"] != NEIGHBOUR:
+            world.kubectl("delete", "msvc", service["metadata"]["name"], "--wait=true", "--timeout=60s")
+
+
 def at(hub: Hub) -> dict[str, object]:
     return {"env": [{"name": "HF_ENDPOINT", "value": hub.url}]}
 
 
 def test_model_is_served_when_it_comes_from_a_hub(world: World, hub: Hub) -> None:
-    world.serve("from-hub", "hf://demo/embed", runtime=at(hub))
-    service = world.ready("from-hub")
+    world.serve(NEIGHBOUR, "hf://demo/embed", runtime=at(hub))
+    service = world.ready(NEIGHBOUR)
     assert len(service["status"]["model"]["resolvedRevision"]) == 40
     assert service["status"]["startup"]["downloadSeconds"] >= 0
-    with world.url("from-hub") as url:
-        answer = httpx.post(f"{url}/v1/embeddings", json={"model": "from-hub", "input": ["a", "b"]}, timeout=30)
+    with world.url(NEIGHBOUR) as url:
+        answer = httpx.post(f"{url}/v1/embeddings", json={"model": NEIGHBOUR, "input": ["a", "b"]}, timeout=30)
     assert [len(item["embedding"]) for item in answer.json()["data"]] == [384, 384]
 
 
@@ -98,7 +108,6 @@ def test_reason_is_accelerator_missing_when_the_device_is_only_simulated(world: 
     world.serve("no-device", f"oci://{model_image('demo-embed')}", accelerator={"count": 1})
     failure = world.unready("no-device", "AcceleratorMissing")["status"]["lastFailure"]
     assert failure["exitCode"] == 67
-    world.kubectl("delete", "msvc", "no-device")
 
 
 def test_simulated_profile_serves_on_the_cpu_and_says_so_when_chosen(world: World) -> None:
@@ -115,4 +124,4 @@ def test_simulated_profile_serves_on_the_cpu_and_says_so_when_chosen(world: Worl
 
 
 def test_neighbours_keep_serving_when_others_fail(world: World) -> None:
-    assert world.ready("from-hub")
+    assert world.ready(NEIGHBOUR)
