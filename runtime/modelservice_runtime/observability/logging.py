@@ -9,10 +9,12 @@ import logging
 import sys
 from typing import Literal
 
+from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
 QUIET = ("httpx", "httpcore", "huggingface_hub", "filelock", "urllib3")
 FIELDS = "{levelname}{name}{message}"
+NOISE = ("color_message",)  # uvicorn repeats each message with terminal colours
 NAMES = {"levelname": "level", "name": "logger"}
 
 
@@ -20,8 +22,9 @@ def configure_logging(level: str = "info", style: Literal["json", "text"] = "jso
     """Send all logs of `level` and above to standard error; chatty libraries speak from warnings on."""
     handler = logging.StreamHandler(sys.stderr)
     if style == "json":
+        hidden = [*RESERVED_ATTRS, *NOISE]
         handler.setFormatter(
-            JsonFormatter("{levelname}{name}{message}", style="{", rename_fields=NAMES, timestamp="time")
+            JsonFormatter(FIELDS, style="{", rename_fields=NAMES, timestamp="time", reserved_attrs=hidden)
         )
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))

@@ -1,9 +1,9 @@
-"""Composes labelled sentences for training.
+"""The labelled sentences of the training, all made for this project; no text of real customers is used.
 
-The sentences are made from templates, not collected from people: no real reviews with a free licence were at hand. The
-templates carry what a bag of words cannot tell: negation ("not boring at all"), contrast ("the room was lovely, but the
-staff was rude, and we will not come back" counts as negative because the verdict comes last), and things praised by
-comparison. Labels are exact by construction: 1 approves, 0 disapproves.
+Most are composed from templates. A smaller part, `situations.tsv`, was written by hand: sentences that tell what
+happened instead of naming a quality ("the zip held", "we walked in circles"). The templates carry what a bag of words
+cannot tell: negation ("not boring at all"), contrast ("the room was lovely, but we will not come back" counts as
+negative because the verdict comes last), and comparison. Labels are exact by construction: 1 approves, 0 disapproves.
 """
 
 import random
@@ -28,6 +28,17 @@ class Example:
 
     text: str
     label: int
+
+
+def read_examples(path: Path) -> list[Example]:
+    """Return the sentences of a file with a label and a text on each line."""
+    rows = (line.split("\t", 1) for line in path.read_text(encoding="utf-8").splitlines())
+    return [Example(text, int(label)) for label, text in rows]
+
+
+def situations() -> list[Example]:
+    """Return the sentences that were written by hand for the training."""
+    return read_examples(Path(__file__).parent / "situations.tsv")
 
 
 def compose(count: int, seed: int) -> list[Example]:

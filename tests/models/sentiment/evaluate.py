@@ -9,15 +9,14 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from tests.models.sentiment.corpus import Example
+from tests.models.sentiment.corpus import Example, read_examples
 
 HELDOUT = Path(__file__).parent / "heldout.tsv"
 
 
 def held_out() -> list[Example]:
     """Return the held-out sentences."""
-    rows = (line.split("\t", 1) for line in HELDOUT.read_text(encoding="utf-8").splitlines())
-    return [Example(text, int(label)) for label, text in rows]
+    return read_examples(HELDOUT)
 
 
 def predict(folder: Path, texts: list[str]) -> list[int]:
