@@ -20,7 +20,6 @@ from modelservice_runtime.errors import (
     ChecksumMismatch,
     ModelGated,
     ModelNotFound,
-    NotAllowed,
     RuntimeFault,
     SourceUnavailable,
     UnusableModel,
@@ -209,8 +208,8 @@ class Repository:
             return _gated(where, token)
         if isinstance(error, errors.RevisionNotFoundError):
             return ModelNotFound(f"{where} has no revision {self._revision!r}", hint="check spec.model.revision")
-        if status == 401 and not token:
-            return NotAllowed(
+        if status == 401 and not token:  # the hub's answer to a stranger for what is private and for what is not there
+            return ModelNotFound(
                 f"{where} does not exist or is private; without a token the hub does not tell which (HTTP 401)",
                 hint="check the spelling of spec.model.uri; for a private model name a Secret in spec.model.secretRef",
             )

@@ -112,10 +112,11 @@ def test_fetch_names_the_revision_when_it_does_not_exist(hub: Hub, tmp_path: Pat
 
 
 def test_fetch_admits_not_knowing_when_an_anonymous_caller_gets_401(hub: Hub, tmp_path: Path) -> None:
-    with pytest.raises(NotAllowed, match="does not exist or is private") as fault:
+    with pytest.raises(ModelNotFound, match="does not exist or is private") as fault:
         fetch(tmp_path / "model", "acme/missing")
-    assert (fault.value.exit_code, fault.value.reason) == (77, "ModelAuthFailed")
-    with pytest.raises(NotAllowed, match="does not exist or is private"):
+    assert (fault.value.exit_code, fault.value.reason) == (66, "ModelNotFound")
+    assert "secretRef" in fault.value.hint
+    with pytest.raises(ModelNotFound, match="does not exist or is private"):
         fetch(tmp_path / "model", "acme/private")
 
 
