@@ -17,7 +17,7 @@ __all__ = ["judge", "operators", "served", "served_control_plane", "team"]
 async def team(served_control_plane: Cluster) -> AsyncIterator[Team]:
     """A namespace of its own for one test, and a client in it; both are gone afterwards."""
     login = await Login.load(served_control_plane.kubeconfig, {})
-    api = KubernetesApi(login)
+    api = KubernetesApi(login, agent="team")
     team = Team(api)
     await team.open()
     yield team

@@ -35,7 +35,7 @@ async def test_child_returns_when_it_is_deleted(operators: Operators, team: Team
     ("kind", "path", "value"),
     [
         ("Service", ("spec", "selector"), {"wrong": "pods"}),
-        ("Deployment", ("spec", "template", "spec", "terminationGracePeriodSeconds"), 1),
+        ("Deployment", ("spec", "template", "spec", "terminationGracePeriodSeconds"), 600),
         ("ConfigMap", ("data",), {"runtime.yaml": "broken"}),
         ("HorizontalPodAutoscaler", ("spec", "maxReplicas"), 99),
         ("PodDisruptionBudget", ("spec", "minAvailable"), 0),

@@ -9,8 +9,12 @@ import pytest
 from modelservice_operator.kube.api import KubeApi
 from modelservice_operator.kube.client import KubernetesApi, Login
 from modelservice_operator.kube.errors import Conflict, Invalid, NotFound
-from modelservice_operator.kube.resources import BY_KIND, LEASE
+from modelservice_operator.kube.resources import BY_KIND, LEASE, MODEL_SERVICE
 from tests.support.fake_kube import FakeKube
+from tests.support.operators import served_control_plane
+from tests.support.team import make_modelservice
+
+__all__ = ["served_control_plane"]
 
 CONFIG_MAP = BY_KIND["ConfigMap"]
 DISRUPTION_BUDGET = BY_KIND["PodDisruptionBudget"]
@@ -24,7 +28,7 @@ async def api(request: pytest.FixtureRequest) -> AsyncIterator[KubeApi]:
         fake.served.discard(SERVICE_MONITOR.kind)
         yield fake
         return
-    cluster = request.getfixturevalue("control_plane")
+    cluster = request.getfixturevalue("served_control_plane")
     login = await Login.load(cluster.kubeconfig, {})
     real = KubernetesApi(login)
     yield real
@@ -44,15 +48,6 @@ def make_config_map(name: str, **data: str) -> dict[str, Any]:
         "kind": "ConfigMap",
         "metadata": {"namespace": "default", "name": name, "labels": labels},
         "data": data,
-    }
-
-
-def make_budget(name: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "policy/v1",
-        "kind": "PodDisruptionBudget",
-        "metadata": {"namespace": "default", "name": name},
-        "spec": {"minAvailable": 1, "selector": {"matchLabels": {"a": name}}},
     }
 
 
@@ -122,14 +117,17 @@ async def test_list_has_a_version_when_nothing_matches(api: KubeApi) -> None:
 
 
 async def test_status_is_patched_when_the_version_is_current_and_refused_when_not(api: KubeApi, name: str) -> None:
-    body = await api.create(DISRUPTION_BUDGET, make_budget(name))
+    body = await api.create(MODEL_SERVICE, make_modelservice("default", name))
     version = body["metadata"]["resourceVersion"]
-    counts = {"currentHealthy": 1, "desiredHealthy": 1, "disruptionsAllowed": 0, "expectedPods": 1}
-    patched = await api.patch_status(DISRUPTION_BUDGET, "default", name, counts, version)
-    assert patched["status"]["currentHealthy"] == 1
-    assert patched["spec"]["minAvailable"] == 1
+    patched = await api.patch_status(MODEL_SERVICE, "default", name, {"phase": "Pending", "url": "http://a"}, version)
+    assert patched["status"] == {"phase": "Pending", "url": "http://a"}
+    assert patched["spec"]["model"] == body["spec"]["model"]
     with pytest.raises(Conflict):
-        await api.patch_status(DISRUPTION_BUDGET, "default", name, {"currentHealthy": 2}, version)
+        await api.patch_status(MODEL_SERVICE, "default", name, {"phase": "Ready"}, version)
+    again = patched["metadata"]["resourceVersion"]
+    assert (await api.patch_status(MODEL_SERVICE, "default", name, {"url": None}, again))["status"] == {
+        "phase": "Pending"
+    }
 
 
 async def test_create_is_refused_when_the_object_exists(api: KubeApi, name: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelservice_operator.kube.api import DEADLINE, Body, Page
+from modelservice_operator.kube.api import DEADLINE, PAGE, Body, Page
 from modelservice_operator.kube.errors import ApiError, Conflict, NotFound
 from modelservice_operator.kube.resources import BY_KIND, LEASE, Resource
 
@@ -34,7 +34,7 @@ class FakeKube:
         return copy.deepcopy(self._find(resource, namespace, name))
 
     async def list_pages(
-        self, resource: Resource, namespace: str = "", limit: int = 500, deadline: float = DEADLINE
+        self, resource: Resource, namespace: str = "", limit: int = PAGE, deadline: float = DEADLINE
     ) -> AsyncIterator[Page]:
         self._enter("list", resource, "")
         wanted = dict(part.split("=", 1) for part in resource.selector.split(",") if part)

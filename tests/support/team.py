@@ -7,7 +7,7 @@ from typing import Any
 
 from modelservice_operator.api.kinds import CHILD_KINDS
 from modelservice_operator.kube.client import KubernetesApi
-from modelservice_operator.kube.errors import Conflict, NotFound
+from modelservice_operator.kube.errors import Conflict, NotFound, Throttled
 from modelservice_operator.kube.resources import BY_KIND, MODEL_SERVICE, Resource
 from tests.support.polling import until_async
 
@@ -82,13 +82,13 @@ class Team:
         return uid
 
     async def children(self) -> set[tuple[str, str]]:
-        """Kind and name of every child in the namespace; kinds that are not served have none."""
+        """Kind and name of every child in the namespace; kinds that are not served, or not yet, have none."""
         found = set()
         for kind in CHILD_KINDS:
             try:
                 async for page in self.api.list_pages(_resource(kind.kind), self.namespace):
                     found |= {(kind.kind, item["metadata"]["name"]) for item in page.items}
-            except NotFound:
+            except (NotFound, Throttled):
                 continue
         return found
 

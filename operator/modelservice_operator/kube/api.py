@@ -16,6 +16,10 @@ DEADLINE = 10.0
 """Seconds that one call may take unless the caller says otherwise."""
 
 
+PAGE = 100
+"""Objects asked for at once: a page is parsed as a whole, so the size of a page is the peak of the memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """A part of a list. `version` is that of the whole list."""
@@ -31,7 +35,7 @@ class KubeApi(Protocol):
         """Read one object from the API server (a quorum read)."""
 
     def list_pages(
-        self, resource: Resource, namespace: str = "", limit: int = 500, deadline: float = DEADLINE
+        self, resource: Resource, namespace: str = "", limit: int = PAGE, deadline: float = DEADLINE
     ) -> AsyncIterator[Page]:
         """Read every object that the resource's selector matches, in pages of one consistent snapshot."""
 

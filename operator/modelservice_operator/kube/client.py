@@ -24,7 +24,7 @@ from kubernetes.aio.config.kube_config import load_kube_config, refresh_token
 
 from modelservice_operator import __version__
 from modelservice_operator.api.names import FIELD_MANAGER
-from modelservice_operator.kube.api import DEADLINE, Body, Page
+from modelservice_operator.kube.api import DEADLINE, PAGE, Body, Page
 from modelservice_operator.kube.errors import Unavailable, error_from
 from modelservice_operator.kube.resources import Resource
 
@@ -118,9 +118,9 @@ class KubernetesApi:
     One instance is one connection pool: the lease has one of its own, so that load cannot starve it.
     """
 
-    def __init__(self, login: Login, observe: Observe = _unobserved) -> None:
+    def __init__(self, login: Login, observe: Observe = _unobserved, agent: str = FIELD_MANAGER) -> None:
         self._client = ApiClient(login.configuration)
-        self._client.user_agent = f"{FIELD_MANAGER}/{__version__}"
+        self._client.user_agent = f"{agent}/{__version__}"
         self._observe = observe
 
     async def close(self) -> None:
@@ -132,7 +132,7 @@ class KubernetesApi:
         return await self._call("get", resource, resource.path(namespace, name), deadline)
 
     async def list_pages(
-        self, resource: Resource, namespace: str = "", limit: int = 500, deadline: float = DEADLINE
+        self, resource: Resource, namespace: str = "", limit: int = PAGE, deadline: float = DEADLINE
     ) -> AsyncIterator[Page]:
         """Read every object in pages."""
         query = [("limit", str(limit))]

@@ -26,6 +26,7 @@ from typing import Any
 import kopf
 
 from modelservice_operator.engine.backoff import Backoff
+from modelservice_operator.kube.api import PAGE
 from modelservice_operator.kube.client import Connection
 from modelservice_operator.kube.resources import Resource
 
@@ -83,7 +84,7 @@ def _settings(resources: Sequence[Resource]) -> kopf.OperatorSettings:
     settings.watching.server_timeout = random.randint(240, 300)  # noqa: S311
     settings.watching.client_timeout = settings.watching.server_timeout + 30
     settings.watching.inactivity_timeout = 70.0
-    settings.watching.chunk_size = 500
+    settings.watching.chunk_size = PAGE
     settings.scanning.disabled = True
     settings.process.ultimate_exiting_timeout = None
     for resource in resources:
