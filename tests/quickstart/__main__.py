@@ -51,9 +51,9 @@ def show_gpus(cluster: Cluster, timeline: Timeline, console: Console) -> None:
 
 def show_end(cluster: Cluster, timeline: Timeline, console: Console) -> None:
     """The state of the cluster, and what a person may do next."""
-    console.print(cluster.kubectl("get", "msvc", "--all-namespaces"))
+    click.echo(cluster.kubectl("get", "msvc", "--all-namespaces"))
     honest = services.condition(services.read(cluster, NAMESPACE, "gpu-too-many"))
-    console.print(f"  gpu-too-many stays unready and says why: [bold]{honest['reason']}[/]: {honest['message']}\n")
+    click.echo(f"  gpu-too-many stays unready and says why: {honest['reason']}: {honest['message']}\n")
     console.print(timeline.table())
     console.print(
         f"""
