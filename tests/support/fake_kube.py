@@ -79,7 +79,7 @@ class FakeKube:
         if known["metadata"]["resourceVersion"] != version:
             raise Conflict(409, "the object has been modified", "Conflict")
         body = copy.deepcopy(known)
-        body["status"] = _merge_patch(body.get("status") or {}, patch)
+        body["status"] = apply_merge_patch(body.get("status") or {}, patch)
         if body != known:
             self._store((resource.kind, namespace, name), body)
         return copy.deepcopy(self._find(resource, namespace, name))
@@ -176,7 +176,7 @@ def _withdraw(body: Body, before: Mapping[str, Any], after: Mapping[str, Any]) -
             _withdraw(body[key], value, after[key])
 
 
-def _merge_patch(target: Any, patch: Any) -> Any:
+def apply_merge_patch(target: Any, patch: Any) -> Any:
     """RFC 7386."""
     if not isinstance(patch, Mapping):
         return copy.deepcopy(patch)
@@ -185,5 +185,5 @@ def _merge_patch(target: Any, patch: Any) -> Any:
         if value is None:
             result.pop(key, None)
         else:
-            result[key] = _merge_patch(result.get(key), value)
+            result[key] = apply_merge_patch(result.get(key), value)
     return result

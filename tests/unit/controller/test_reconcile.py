@@ -1,0 +1,162 @@
+import pytest
+
+from modelservice_operator.kube.errors import ApiError, Conflict, Forbidden, Invalid, Throttled, Unavailable
+from modelservice_operator.kube.resources import BY_KIND, MODEL_SERVICE
+from tests.unit.controller.world import KEY, NAMESPACE, World
+
+BASIC = {"ServiceAccount", "ConfigMap", "Deployment", "Service"}
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def test_children_are_applied_once_when_a_modelservice_appears(world: World) -> None:
+    world.make()
+    outcomes = await world.settle()
+    assert [o.result for o in outcomes] == ["Applied"]
+    applied = [kind for verb, kind, _ in world.written() if verb == "apply"]
+    assert set(applied) == BASIC
+    assert len(applied) == len(BASIC)
+    assert applied.index("Deployment") > applied.index("ConfigMap")
+
+
+async def test_nothing_is_requested_when_everything_is_in_sync(world: World) -> None:
+    world.make()
+    await world.settle()
+    world.written()
+    world.kube.reads.clear()
+    world.queue.add(KEY)
+    assert [o.result for o in await world.settle()] == ["InSync"]
+    assert world.written() == []
+    assert world.kube.reads == []
+
+
+async def test_events_of_own_writes_ask_for_nothing_when_they_arrive(world: World) -> None:
+    world.make()
+    await world.settle()
+    for (kind, _, _), body in list(world.kube.objects.items()):
+        world.intake.on_event(BY_KIND[kind], "ADDED", body)
+    assert world.queue.take() is None
+
+
+@pytest.mark.parametrize("kind", sorted(BASIC))
+async def test_child_returns_when_its_deletion_is_seen(world: World, kind: str) -> None:
+    world.make()
+    await world.settle()
+    name = "chat-runtime" if kind == "ConfigMap" else "chat"
+    world.remove(kind, name)
+    await world.settle()
+    assert name in world.names(kind)
+
+
+async def test_child_returns_when_its_deletion_was_missed_and_a_resync_finds_it(world: World) -> None:
+    world.make()
+    await world.settle()
+    world.remove("Service", "chat", tell=False)
+    assert world.queue.take() is None
+    await world.resync.list_kind("Service")
+    await world.settle()
+    assert "chat" in world.names("Service")
+
+
+async def test_nothing_is_written_when_a_new_operator_finds_everything_in_place(world: World) -> None:
+    world.make()
+    await world.settle()
+    again = World(world.kube)
+    await again.list_everything()
+    again.written()
+    await again.settle()
+    assert [w for w in again.written() if w[0] == "apply"] == []
+
+
+async def test_no_child_is_made_when_the_modelservice_is_being_deleted(world: World) -> None:
+    body = world.make()
+    body["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    world.put(body, "MODIFIED")
+    assert [o.result for o in await world.settle()] == ["Gone"]
+    assert world.written() == []
+
+
+async def test_foreign_object_is_not_touched_when_it_has_the_name_of_a_child(world: World) -> None:
+    foreign = {"kind": "ConfigMap", "metadata": {"namespace": NAMESPACE, "name": "chat-runtime"}, "data": {"a": "b"}}
+    world.kube.put(BY_KIND["ConfigMap"], foreign)
+    world.make()
+    outcomes = await world.settle()
+    assert outcomes[-1].result == "NameConflict"
+    assert outcomes[-1].retry
+    assert world.kube.objects[("ConfigMap", NAMESPACE, "chat-runtime")]["data"] == {"a": "b"}
+
+
+async def test_other_children_are_applied_when_one_is_refused(world: World) -> None:
+    refusal = Invalid(422, "spec.ports: too many", "Invalid")
+    world.kube.fail = lambda verb, kind, name: refusal if (verb, kind) == ("apply", "Service") else None
+    world.make()
+    outcomes = await world.settle()
+    assert (outcomes[0].result, outcomes[0].retry) == ("Invalid", True)
+    assert (outcomes[0].after or 0) >= 60
+    assert world.names("Deployment") == {"chat"}
+    assert "spec.ports: too many" in str(world.status()["conditions"])
+
+
+@pytest.mark.parametrize(
+    ("error", "at_least"),
+    [
+        (Unavailable(503, "busy"), 0.0),
+        (Throttled(429, "slow down", retry_after=7.0), 7.0),
+        (Forbidden(403, "no"), 30.0),
+        (Conflict(409, "changed"), 0.0),
+    ],
+)
+async def test_key_is_retried_as_patiently_as_the_error_asks(world: World, error: ApiError, at_least: float) -> None:
+    world.kube.fail = lambda verb, kind, name: error if (verb, kind) == ("apply", "Service") else None
+    world.make()
+    outcome = (await world.settle())[0]
+    assert outcome.retry
+    assert (outcome.after or 0.0) >= at_least
+
+
+async def test_neighbour_is_served_when_a_spec_cannot_be_carried_out(world: World) -> None:
+    world.make("lost", runtime={"profileRef": {"name": "nowhere"}})
+    world.make("good")
+    results = {o.result for o in await world.settle()}
+    assert results == {"ProfileNotFound", "Applied"}
+    assert world.names("Deployment") == {"good"}
+
+
+async def test_condition_says_so_when_a_spec_cannot_even_be_read(world: World) -> None:
+    world.make("odd", model={"uri": 7})
+    world.make("good")
+    assert {o.result for o in await world.settle()} == {"InvalidSpec", "Applied"}
+
+
+async def test_nothing_is_written_when_the_leadership_is_lost(world: World) -> None:
+    world.make()
+    world.leads = False
+    assert [o.result for o in await world.settle()] == ["NotLeading"]
+    assert world.written() == []
+
+
+async def test_users_are_asked_for_when_a_profile_changes(world: World) -> None:
+    world.make("a", runtime={"profileRef": {"name": "gpu"}})
+    world.make("b", runtime={"profileRef": {"name": "other"}})
+    world.make("c")
+    await world.settle()
+    world.put({"kind": "RuntimeProfile", "metadata": {"name": "gpu"}, "spec": {}})
+    asked = set()
+    while (key := world.queue.take()) is not None:
+        asked.add(key.name)
+        world.queue.done(key)
+    assert asked == {"a", "c"}
+
+
+async def test_child_is_pruned_when_its_block_is_gone(world: World) -> None:
+    body = world.make(availability={"minAvailable": 1})
+    await world.settle()
+    assert world.names("PodDisruptionBudget") == {"chat"}
+    fresh = dict(world.kube.objects[(MODEL_SERVICE.kind, NAMESPACE, "chat")])
+    fresh["spec"] = {"model": body["spec"]["model"]}
+    world.put(fresh, "MODIFIED")
+    await world.settle()
+    assert world.names("PodDisruptionBudget") == set()
