@@ -1,5 +1,6 @@
 """The person at 3 a.m.: each way in which a model does not start gives its own reason, with a way out."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +81,17 @@ def test_reason_is_unsupported_model_when_the_folder_is_no_model(world: World, t
     failure = world.unready("no-model", "UnsupportedModel")["status"]["lastFailure"]
     assert failure["exitCode"] == 65
     assert "config.json" in failure["message"]
+
+
+def test_reason_is_unsupported_model_when_the_weights_may_not_be_read(world: World, tmp_path: Path) -> None:
+    folder = shutil.copytree(build_model("demo-embed"), tmp_path / "locked")
+    (folder / "model.safetensors").chmod(0o600)
+    world.cluster.build_image("localhost/models/locked:dev", folder, ROOT / "tests" / "models" / "Dockerfile")
+    world.serve("locked", "oci://localhost/models/locked:dev")
+    failure = world.unready("locked", "UnsupportedModel")["status"]["lastFailure"]
+    assert failure["exitCode"] == 65
+    assert "model.safetensors cannot be read: Permission denied" in failure["message"]
+    assert "chmod" in failure["hint"]
 
 
 def test_reason_is_crash_looping_when_the_server_keeps_dying(world: World) -> None:

@@ -40,6 +40,7 @@ def shallow_model(world: World, tmp_path_factory: pytest.TempPathFactory) -> str
         if "encoder.layer." not in name or int(name.split("encoder.layer.")[1].split(".")[0]) < 3
     }
     save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "model.safetensors").chmod(0o644)
     world.cluster.build_image(SHALLOW, folder, ROOT / "tests" / "models" / "Dockerfile")
     return f"oci://{SHALLOW}"
 
@@ -126,6 +127,7 @@ def test_nothing_is_left_when_the_service_is_deleted(embed: World) -> None:
 def test_operator_is_quiet_when_all_has_converged(embed: World) -> None:
     embed.ready("embed")
     before = operator_writes(embed.cluster.audit_log)
+    assert before, "the audit log shows what the operator wrote so far"
     started = time.monotonic()
     eventually(lambda: time.monotonic() - started > 20, 30, "the quiet window")
     assert operator_writes(embed.cluster.audit_log) == before

@@ -6,6 +6,7 @@ few kilobytes tell what a file of any size holds, and whether it is complete.
 
 import json
 import math
+import os
 import struct
 from collections import Counter
 from dataclasses import dataclass, field
@@ -52,15 +53,11 @@ class TensorSummary:
         return DTYPE_NAMES.get(name, name.lower())
 
     def add_file(self, path: Path) -> None:
-        """Add one file. Raises UnusableModel when it is damaged or cut short."""
+        """Add one file. Raises UnusableModel when it cannot be read, is damaged or cut short."""
         size = path.stat().st_size
-        with path.open("rb") as file:
-            head = file.read(8)
-            length = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
-            if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
-                raise _damaged(path, "its header does not fit the file")
-            tensors = _parse_header(path, file.read(length))
-        promised = 8 + length + max((tensor.end for tensor in tensors), default=0)
+        raw = _read_header(path, size)
+        tensors = _parse_header(path, raw)
+        promised = 8 + len(raw) + max((tensor.end for tensor in tensors), default=0)
         if promised != size:
             raise _damaged(path, f"the header promises {promised} bytes, the file has {size}")
         for tensor in tensors:
@@ -74,6 +71,19 @@ class _Tensor:
     dtype: str
     elements: int
     end: int
+
+
+def _read_header(path: Path, size: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+            length = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
+            if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
+                raise _damaged(path, "its header does not fit the file")
+            return file.read(length)
+    except OSError as error:
+        hint = f"the server runs as user {os.getuid()}; make the model's files readable for it (chmod a+rX)"
+        raise UnusableModel(f"{path} cannot be read: {error.strerror}", hint=hint) from None
 
 
 def _parse_header(path: Path, raw: bytes) -> list[_Tensor]:
