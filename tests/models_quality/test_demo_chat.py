@@ -1,21 +1,37 @@
 """demo-chat is a real language model: converted without loss of meaning, it answers as SmolLM2 does."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.models import build_model
+from tests.runtime.support.server import RunningServer, running
 
 pytestmark = pytest.mark.torch
+NEW_TOKENS = 24
+QUESTIONS = [
+    "What is the capital of France?",
+    "Name the primary colours.",
+    "Write one sentence about the sea, the wind and a small boat that comes home late in the evening.",
+    "2 + 2 =",
+    "Qu'est-ce qu'un nuage ?",
+    "List three animals.",
+    "Why is the sky blue?",
+    "hello",
+]
 
 
 @pytest.fixture(scope="module")
-def answer():
+def generate():
+    """The new tokens that transformers' greedy `generate` gives in float32, and their text."""
     folder = build_model("demo-chat")
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
-    def ask(question: str) -> str:
+    def ask(question: str) -> tuple[list[int], str]:
         prompt = tokenizer.apply_chat_template(
             [{"role": "user", "content": question}],
             add_generation_prompt=True,
@@ -23,18 +39,38 @@ def answer():
             return_dict=True,
         )
         with torch.inference_mode():
-            output = model.generate(**prompt, max_new_tokens=24, do_sample=False)
-        return tokenizer.decode(output[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True)
+            output = model.generate(**prompt, max_new_tokens=NEW_TOKENS, do_sample=False)
+        new = output[0, prompt["input_ids"].shape[1] :]
+        return new.tolist(), tokenizer.decode(new, skip_special_tokens=True)
 
     return ask
 
 
-def test_answer_names_paris_when_asked_for_the_capital_of_france(answer) -> None:
-    assert "Paris" in answer("What is the capital of France?")
+@pytest.fixture(scope="module")
+def server() -> Iterator[RunningServer]:
+    with running(build_model("demo-chat"), name="demo-chat", engine={"dtype": "float32"}) as server:
+        yield server
 
 
-def test_answer_names_the_primary_colours_when_asked_for_them(answer) -> None:
-    text = answer("What are the three primary colors?")
+def test_server_gives_the_tokens_of_generate_when_asked_in_float32_by_many_at_once(generate, server) -> None:
+    def ask(question: str) -> tuple[int, str]:
+        messages = [{"role": "user", "content": question}]
+        body = {"model": "demo-chat", "messages": messages, "max_tokens": NEW_TOKENS, "temperature": 0}
+        answer = server.post("/v1/chat/completions", **body).json()
+        return answer["usage"]["completion_tokens"], answer["choices"][0]["message"]["content"]
+
+    with ThreadPoolExecutor(len(QUESTIONS)) as clients:
+        answers = list(clients.map(ask, QUESTIONS))
+    expected = [generate(question) for question in QUESTIONS]
+    assert answers == [(len(tokens), text) for tokens, text in expected]
+
+
+def test_answer_names_paris_when_asked_for_the_capital_of_france(generate) -> None:
+    assert "Paris" in generate("What is the capital of France?")[1]
+
+
+def test_answer_names_the_primary_colours_when_asked_for_them(generate) -> None:
+    _, text = generate("What are the three primary colors?")
     assert all(colour in text for colour in ("Red", "Blue", "Yellow"))
 
 
