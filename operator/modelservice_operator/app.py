@@ -46,8 +46,12 @@ log = logging.getLogger(__name__)
 EXIT_CANNOT_START = 69
 DRAIN_SECONDS = 20.0
 RECONCILE_DEADLINE = 60.0
-SECOND_LOOK_SECONDS = 20.0
-"""A deletion between our first list and kopf's is seen by neither; one more list soon after the start finds it."""
+FURTHER_LOOKS = (5.0, 20.0, 60.0)
+"""Seconds after the start at which everything is listed again.
+
+A deletion between our first list and kopf's is seen by neither. And while CRDs are being installed the API server
+replaces their storage, and a watch of the old one stays silent until it is closed, within a minute.
+"""
 
 
 def serve(settings: Settings) -> int:
@@ -197,7 +201,8 @@ class Operator:
             self.gate.set("synced", True)
             self.metrics.synced(True)
             log.info("Synced", extra={"cached": self.cache.sizes()})
-            asyncio.get_running_loop().call_later(SECOND_LOOK_SECONDS, self.resync.ask)
+            for seconds in FURTHER_LOOKS:
+                asyncio.get_running_loop().call_later(seconds, self.resync.ask)
             group.create_task(self.resync.run(self.intake.ask_for_all), name="resync")
 
     async def _require(self, resource: Resource) -> None:
