@@ -76,14 +76,15 @@ def has_image(state: State, tag: str) -> bool:
 
 
 def normalize(tag: str) -> str:
-    """The full name under which a store keeps a tag: with a registry and a version."""
+    """The full name under which a store keeps a tag: with a registry and a version.
+
+    Raises:
+        ClusterError: the tag names no registry, so which one is meant depends on who reads it.
+    """
     first = tag.partition("/")[0]
-    full = (
-        tag
-        if "/" in tag and ("." in first or ":" in first or first == "localhost")
-        else f"docker.io/{tag if '/' in tag else f'library/{tag}'}"
-    )
-    return full if ":" in full.rsplit("/", 1)[-1] else f"{full}:latest"
+    if "/" not in tag or not ("." in first or ":" in first or first == "localhost"):
+        raise ClusterError(f"image {tag}: name its registry too; for an image made here: localhost/{tag}")
+    return tag if ":" in tag.rsplit("/", 1)[-1] else f"{tag}:latest"
 
 
 def ensure_pause(state: State) -> None:

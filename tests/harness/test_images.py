@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import digests, ignore, images
+from tests.cluster.errors import ClusterError
 
 DOCKERFILE = "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nCOPY . /\n"
 
@@ -87,10 +88,14 @@ def test_digest_changes_when_an_input_does(context: Path) -> None:
     [
         ("localhost/a:dev", "localhost/a:dev"),
         ("localhost/a/b", "localhost/a/b:latest"),
-        ("a", "docker.io/library/a:latest"),
-        ("a/b:1", "docker.io/a/b:1"),
         ("host:5000/a", "host:5000/a:latest"),
     ],
 )
 def test_tag_is_completed_when_short(tag: str, full: str) -> None:
     assert images.normalize(tag) == full
+
+
+@pytest.mark.parametrize("tag", ["a", "a/b:1"])
+def test_tag_is_refused_when_it_names_no_registry(tag: str) -> None:
+    with pytest.raises(ClusterError, match=f"localhost/{tag}"):
+        images.normalize(tag)

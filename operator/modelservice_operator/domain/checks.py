@@ -167,8 +167,9 @@ def _autoscaler_ready(world: World) -> Verdict:
         found = condition(autoscaler, type_)
         if text(found, "status") != "False" or text(found, "reason") == "ScalingDisabled":
             continue
-        reason = Reason.CONFLICT if text(found, "reason") == "AmbiguousSelector" else Reason.METRICS_UNAVAILABLE
-        return _bad(reason, text(found, "message"))
+        if text(found, "reason") == "AmbiguousSelector":
+            return _bad(Reason.CONFLICT, text(found, "message"))
+        return Verdict("False", Reason.METRICS_UNAVAILABLE, text(found, "message"), is_soft=True)  # it answers all the same
     if text(condition(autoscaler, "ScalingActive"), "status") == "True":
         return _good(Reason.SCALING_ACTIVE)
     return _unknown("The autoscaler has not looked at its metrics yet")

@@ -14,7 +14,7 @@ DIGEST = "sha256:" + "0" * 64
         ("pvc://claim", ModelUri("pvc", "claim")),
         ("pvc://claim/a/b/", ModelUri("pvc", "claim", "a/b")),
         ("oci://localhost:5000/a/b:dev", ModelUri("oci", "localhost:5000/a/b:dev")),
-        (f"oci://ghcr.io/a/b@{DIGEST}", ModelUri("oci", f"ghcr.io/a/b@{DIGEST}")),
+        (f"oci://registry.example.com/a/b@{DIGEST}", ModelUri("oci", f"registry.example.com/a/b@{DIGEST}")),
         ("s3://bucket/a", ModelUri("s3", "bucket", "a")),
     ],
 )

@@ -229,8 +229,11 @@ def test_autoscaled_service_stays_ready_while_it_grows() -> None:
 
 def test_autoscaler_is_told_when_it_has_no_metrics() -> None:
     said = {"type": "ScalingActive", "status": "False", "reason": "FailedGetResourceMetric", "message": "no metrics"}
-    status = _status(MOUNTED.with_spec(autoscaling={"maxReplicas": 3}), scaling=said)
+    status = _ready_status(MOUNTED.with_spec(autoscaling={"maxReplicas": 3}), scaling=said)
     assert _said(status, "AutoscalerReady") == ("False", "MetricsUnavailable")
+    assert _said(status) == ("True", "Ready")
+    assert status["phase"] == "Degraded"
+    assert "no metrics" in _condition(status)["message"]
     assert "AutoscalerReady" not in [entry["type"] for entry in _status(MOUNTED)["conditions"]]
 
 
