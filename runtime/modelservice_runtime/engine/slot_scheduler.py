@@ -55,10 +55,11 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The value of `Done`: why the sequence ended (`stop` or `length`) and its new tokens."""
+    """The value of `Done`: why the sequence ended (`stop` or `length`), its new tokens, and all of its text."""
 
     reason: str
     tokens: tuple[int, ...]
+    text: str = ""
 
 
 class DecoderRunner(Protocol):
@@ -101,6 +102,7 @@ class Sequence:
     generator: Any
     computed: int = 0
     last_token_at: float = 0.0
+    pieces: list[str] = field(default_factory=list)
     request: Generation = field(init=False)
 
     def __post_init__(self) -> None:
@@ -300,8 +302,7 @@ class SlotScheduler:
             reason = "stop"
         else:
             text, stopped = request.observer.push(token)
-            if text:
-                self._outbox.post(sequence.ticket, Progress(text))
+            self._tell(sequence, text)
             full = made >= request.max_new_tokens or len(sequence.tokens) >= self._runner.max_length
             reason = "stop" if stopped else "length" if full else ""
         if reason:
@@ -318,8 +319,11 @@ class SlotScheduler:
 
     def _complete(self, sequence: Sequence, reason: str) -> None:
         self._remove(sequence)
-        rest = sequence.request.observer.finish()
-        if rest:
-            self._outbox.post(sequence.ticket, Progress(rest))
+        self._tell(sequence, sequence.request.observer.finish())
         tokens = tuple(sequence.tokens[sequence.prompt_length :])
-        self._outbox.post(sequence.ticket, Done(Completion(reason, tokens)))
+        self._outbox.post(sequence.ticket, Done(Completion(reason, tokens, "".join(sequence.pieces))))
+
+    def _tell(self, sequence: Sequence, text: str) -> None:
+        if text:
+            sequence.pieces.append(text)
+            self._outbox.post(sequence.ticket, Progress(text))

@@ -14,6 +14,7 @@ from modelservice_runtime.server.lifecycle import State
 from modelservice_runtime.server.routes.encoders import encoder_routes
 from modelservice_runtime.server.routes.generation import generation_routes
 from modelservice_runtime.server.routes.models import model_routes
+from modelservice_runtime.server.routes.v1 import v1_routes
 from modelservice_runtime.server.service import Service
 
 
@@ -27,7 +28,7 @@ def build_app(service: Service) -> ASGIApp:
         openapi_url="/openapi.json",
     )
     install_errors(app, service.metrics)
-    for routes in (model_routes, generation_routes, encoder_routes):
+    for routes in (model_routes, generation_routes, encoder_routes, v1_routes):
         app.include_router(routes(service))
     limits = service.settings.limits
     guard_limits = GuardLimits(limits.max_body_bytes, limits.body_seconds, limits.max_connections)

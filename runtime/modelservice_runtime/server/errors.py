@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from modelservice_runtime.engine.scheduling import Cancelled, Draining, ForwardFailed, QueueFull
 from modelservice_runtime.observability.metrics import Metrics
+from modelservice_runtime.protocols.instances import InvalidInstances
 from modelservice_runtime.tasks.inputs import InvalidInput
 
 logger = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ def install_errors(app: FastAPI, metrics: Metrics) -> None:
 
     async def answer_invalid(_request: Request, error: Exception) -> JSONResponse:
         metrics.rejected.labels(metrics.model, "invalid").inc()
-        problems = error.errors() if isinstance(error, RequestValidationError) else []
+        problems = error.errors() if isinstance(error, RequestValidationError | InvalidInstances) else []
         param, message = explain_invalid(problems)
         return JSONResponse(error_body(400, message, code="invalid_value", param=param), 400)
 
@@ -117,17 +118,21 @@ def install_errors(app: FastAPI, metrics: Metrics) -> None:
     for kind in (ApiError, InvalidInput, QueueFull, Draining, Cancelled, ForwardFailed):
         app.add_exception_handler(kind, answer)
     app.add_exception_handler(RequestValidationError, answer_invalid)
+    app.add_exception_handler(InvalidInstances, answer_invalid)
     app.add_exception_handler(HTTPException, answer_http)
 
 
 def explain_invalid(problems: Sequence[Mapping[str, Any]]) -> tuple[str | None, str]:
     """Return the field and the message for pydantic's complaints.
 
-    A union complains once for each of its members; the member of the right type, and the deepest place, tell most.
+    A union complains once for each of its members; the member of the right type, and the deepest place, tell most. A
+    misspelt field is both unknown and missing; the unknown one is what the client wrote.
     """
     if not problems:
         return None, "the body is not valid"
-    problem = max(problems, key=lambda item: (not item["type"].endswith("_type"), len(item["loc"])))
+    problem = max(
+        problems, key=lambda p: (not p["type"].endswith("_type"), len(p["loc"]), p["type"] == "extra_forbidden")
+    )
     kind = problem["type"]
     if kind == "json_invalid":
         return None, "the body is not valid JSON"

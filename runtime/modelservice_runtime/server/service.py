@@ -7,7 +7,7 @@ step, and so does a request that exceeds its time.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from modelservice_runtime.config import Settings
 from modelservice_runtime.engine.scheduling import Cancelled, Ticket
 from modelservice_runtime.models.folder import ModelFolder
 from modelservice_runtime.observability.metrics import Metrics
+from modelservice_runtime.protocols.instances import read_instances, write_results
 from modelservice_runtime.server.errors import ApiError
 from modelservice_runtime.server.guard import MODEL_KEY
 from modelservice_runtime.server.lifecycle import Lifecycle
@@ -54,8 +55,21 @@ class Service:
         self.task: LoadedTask | None = None
         self._pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="prepare")
 
-    def require(self, request: Request, model: str, tasks: Sequence[str]) -> LoadedTask:
-        """Return the task when it is ready and serves what the endpoint needs. Raises ApiError 503, 404 or 400."""
+    async def infer(
+        self, request: Request, model: str, instances: Sequence[Any], parameters: Mapping[str, Any]
+    ) -> list[Any]:
+        """Run whatever task is served on JSON instances; return one JSON value for each.
+
+        Raises ApiError, InvalidInstances, and what `submit` and `attend` raise.
+        """
+        task, info = self.require(request, model)
+        parsed, known = read_instances(info.reads, info.gives, instances, parameters)
+        submission = await self.submit(task, parsed)
+        results = await self.attend(request, task, submission, self.results(submission))
+        return write_results(info.gives, task.finish(parsed, submission.items, results), known)
+
+    def require(self, request: Request, model: str, tasks: Sequence[str] = ()) -> tuple[LoadedTask, TaskInfo]:
+        """Return the task when it is ready and is one of `tasks` (any, without). Raises ApiError 503, 404 or 400."""
         request.scope[MODEL_KEY] = model
         served = self.settings.served_name
         if model != served:
@@ -68,12 +82,12 @@ class Service:
                 503, f"the model is not ready yet ({self.lifecycle.state}); try again shortly",
                 code="not_ready", rejected="not_ready",
             )  # fmt: skip
-        if self.info.name not in tasks:
+        if tasks and self.info.name not in tasks:
             raise ApiError(
                 400, f"{served!r} serves {self.info.name}, not {tasks[0]}; use {self.info.endpoint}",
                 code="wrong_task", param="model", rejected="invalid",
             )  # fmt: skip
-        return self.task
+        return self.task, self.info
 
     async def submit(self, task: LoadedTask, request: Any) -> Submission:
         """Prepare a request and queue its items, all or none. Raises InvalidInput, QueueFull or Draining."""

@@ -55,23 +55,28 @@ class LoadedTask(Protocol):
         """Turn a request into items; CPU pool. Raises InvalidInput."""
 
     def finish(self, request: Any, items: Sequence[Item], results: Sequence[Any]) -> Any:
-        """Turn the results of all items into the answer; event loop, cheap."""
+        """Turn the results of all items into a list with one result for each input; event loop, cheap."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskInfo:
-    """One row of the table: a task, its module, and the endpoint that a lost client is sent to."""
+    """One row of the table: a task, its module, the endpoint that a lost client is sent to, what it reads and gives.
+
+    `reads` and `gives` name kinds of `protocols.instances`.
+    """
 
     name: str
     module: str
     endpoint: str
+    reads: str
+    gives: str
 
 
 TASKS = (
-    TaskInfo("chat", "generation", "/v1/chat/completions"),
-    TaskInfo("text-generation", "generation", "/v1/completions"),
-    TaskInfo("text-classification", "classification", "/v1/classify"),
-    TaskInfo("feature-extraction", "embedding", "/v1/embeddings"),
+    TaskInfo("chat", "generation", "/v1/chat/completions", "prompt", "completion"),
+    TaskInfo("text-generation", "generation", "/v1/completions", "prompt", "completion"),
+    TaskInfo("text-classification", "classification", "/v1/classify", "text", "labels"),
+    TaskInfo("feature-extraction", "embedding", "/v1/embeddings", "text", "vector"),
 )
 NAMES = ", ".join(info.name for info in TASKS)
 

@@ -63,12 +63,12 @@ class GenerationTask:
         return items
 
     def finish(
-        self, request: TextPrompts | Conversation, items: Sequence[Item], results: Sequence[tuple[str, Completion]]
+        self, request: TextPrompts | Conversation, items: Sequence[Item], results: Sequence[Completion]
     ) -> list[Choice]:
-        """Pair each item with the text that its stream made."""
+        """Pair each item with what was generated."""
         return [
-            Choice(text, completion.reason, len(item.value.prompt), len(completion.tokens))
-            for item, (text, completion) in zip(items, results, strict=True)
+            Choice(completion.text, completion.reason, len(item.value.prompt), len(completion.tokens))
+            for item, completion in zip(items, results, strict=True)
         ]
 
     def _render(self, request: Conversation) -> list[int]:

@@ -27,7 +27,7 @@ def encoder_routes(service: Service) -> APIRouter:
     @router.post("/v1/embeddings", response_model=EmbeddingResponse)
     async def create_embeddings(body: EmbeddingRequest, request: Request) -> Response:
         """Return one vector for each input."""
-        task = service.require(request, body.model, ("feature-extraction",))
+        task, _ = service.require(request, body.model, ("feature-extraction",))
         submission = await service.submit(task, body.to_task())
         results = await service.attend(request, task, submission, service.results(submission))
         vectors = task.finish(body, submission.items, results)
@@ -41,7 +41,7 @@ def encoder_routes(service: Service) -> APIRouter:
     @router.post("/v1/classify", response_model=ClassifyResponse)
     async def classify(body: ClassifyRequest, request: Request) -> Response:
         """Return labels with probabilities for each input."""
-        task = service.require(request, body.model, ("text-classification",))
+        task, _ = service.require(request, body.model, ("text-classification",))
         submission = await service.submit(task, body.to_task())
         results = await service.attend(request, task, submission, service.results(submission))
         data = []

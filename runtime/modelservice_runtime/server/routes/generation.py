@@ -1,17 +1,15 @@
 """`/v1/completions` and `/v1/chat/completions`, unary and streaming."""
 
-import asyncio
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from modelservice_runtime.engine.scheduling import Ticket
 from modelservice_runtime.protocols.openai_generation import (
     ChatChoice,
     ChatMessage,
@@ -49,25 +47,15 @@ def generation_routes(service: Service) -> APIRouter:
 
 
 async def _answer(service: Service, request: Request, body: CompletionRequest | ChatRequest, wire: "_Wire") -> Response:
-    task = service.require(request, body.model, GENERATIVE)
+    task, _ = service.require(request, body.model, GENERATIVE)
     submission = await service.submit(task, body.to_task())
     if body.stream:
         leave = partial(service.cancel, task, submission.tickets, "disconnect")
         return EventStream(_stream(service, submission, body, wire), leave)
-    results = await service.attend(request, task, submission, _collect(submission.tickets))
+    results = await service.attend(request, task, submission, service.results(submission))
     choices = task.finish(body, submission.items, results)
     usage = _usage(submission, sum(choice.completion_tokens for choice in choices), body)
     return JSONResponse(wire.unary([(choice.text, choice.reason) for choice in choices], usage))
-
-
-async def _collect(tickets: Sequence[Ticket]) -> list[tuple[str, Any]]:
-    return list(await asyncio.gather(*(_read_all(ticket) for ticket in tickets)))
-
-
-async def _read_all(ticket: Ticket) -> tuple[str, Any]:
-    """Return the whole text of a ticket and its completion."""
-    values = [value async for value in ticket.events()]
-    return "".join(values[:-1]), values[-1]
 
 
 async def _stream(

@@ -1,0 +1,43 @@
+"""Instances that are texts."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from modelservice_runtime.protocols.instances.results import GenerationParameters
+from modelservice_runtime.protocols.strict import StrictBody, Text
+from modelservice_runtime.tasks.inputs import GenerationOptions, TextPrompts, Texts
+
+NonEmpty = Annotated[Text, Field(min_length=1)]
+
+
+class TextInstance(StrictBody):
+    """A text to read."""
+
+    text: NonEmpty
+
+
+class PromptInstance(StrictBody):
+    """A text to continue."""
+
+    prompt: NonEmpty
+
+
+def build_texts(instances: Sequence[TextInstance], _parameters: StrictBody) -> Texts:
+    """Return the texts as an encoder's request."""
+    return Texts([instance.text for instance in instances])
+
+
+def build_prompts(instances: Sequence[PromptInstance], parameters: GenerationParameters) -> TextPrompts:
+    """Return the prompts as a decoder's request."""
+    options = GenerationOptions(
+        max_new_tokens=parameters.max_new_tokens,
+        temperature=parameters.temperature,
+        top_p=parameters.top_p,
+        top_k=parameters.top_k,
+        seed=parameters.seed,
+        stop=parameters.stop,
+        n=1,
+    )
+    return TextPrompts([instance.prompt for instance in instances], options, "parameters.max_new_tokens")
