@@ -129,6 +129,10 @@ class LimitsSection(Section):
     """Bounds on what one client, and all of them, may ask for."""
 
     max_body_bytes: int = Field(default=8 << 20, ge=1024, description="Largest request body, in bytes.")
+    max_media_body_bytes: int = Field(
+        default=32 << 20, ge=1024, description="Largest request body where the task reads images or sound, in bytes."
+    )
+    max_pixels: int = Field(default=50_000_000, ge=1, le=178_000_000, description="Pixels of one image.")
     max_inputs: int = Field(default=256, ge=1, description="Inputs (texts, prompts) in one request.")
     max_new_tokens: int = Field(default=4096, ge=1, description="Tokens that one request may generate.")
     max_batch_tokens: int = Field(default=8192, ge=16, description="Padded tokens in one forward pass.")

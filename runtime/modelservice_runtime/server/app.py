@@ -31,5 +31,11 @@ def build_app(service: Service) -> ASGIApp:
     for routes in (model_routes, generation_routes, encoder_routes, v1_routes):
         app.include_router(routes(service))
     limits = service.settings.limits
-    guard_limits = GuardLimits(limits.max_body_bytes, limits.body_seconds, limits.max_connections)
+    guard_limits = GuardLimits(lambda: body_bytes(service), limits.body_seconds, limits.max_connections)
     return Guard(app, guard_limits, service.metrics, lambda: service.lifecycle.state is State.DRAINING)
+
+
+def body_bytes(service: Service) -> int:
+    """Return the largest body that is read: media are larger than text, where the task reads them."""
+    limits = service.settings.limits
+    return max(limits.max_body_bytes, limits.max_media_body_bytes) if service.reads_media else limits.max_body_bytes

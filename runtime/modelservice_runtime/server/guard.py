@@ -22,9 +22,9 @@ MODEL_KEY = "modelservice.model"
 
 @dataclass(frozen=True, slots=True)
 class GuardLimits:
-    """Bounds of one request body, and of all open requests."""
+    """Bounds of one request body, and of all open requests; `body_bytes` is asked for each body."""
 
-    body_bytes: int
+    body_bytes: Callable[[], int]
     body_seconds: float
     open_requests: int
 
@@ -62,7 +62,7 @@ class Guard:
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes:
         """Read the whole body. Raises ApiError 413, 408, or 499 when the client left."""
-        limit = self._limits.body_bytes
+        limit = self._limits.body_bytes()
         too_large = ApiError(
             413, f"the body is larger than {limit} bytes; send less, or raise limits.max_body_bytes",
             code="body_too_large", rejected="body_too_large",

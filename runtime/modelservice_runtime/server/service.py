@@ -55,6 +55,11 @@ class Service:
         self.task: LoadedTask | None = None
         self._pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="prepare")
 
+    @property
+    def reads_media(self) -> bool:
+        """Whether requests may hold images or sound."""
+        return self.info is not None and self.info.media
+
     async def infer(
         self, request: Request, model: str, instances: Sequence[Any], parameters: Mapping[str, Any]
     ) -> list[Any]:

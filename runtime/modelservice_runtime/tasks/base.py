@@ -62,7 +62,7 @@ class LoadedTask(Protocol):
 class TaskInfo:
     """One row of the table: a task, its module, the endpoint that a lost client is sent to, what it reads and gives.
 
-    `reads` and `gives` name kinds of `protocols.instances`.
+    `reads` and `gives` name kinds of `protocols.instances`; `media` tells that requests may hold images or sound.
     """
 
     name: str
@@ -70,6 +70,7 @@ class TaskInfo:
     endpoint: str
     reads: str
     gives: str
+    media: bool = False
 
 
 TASKS = (
