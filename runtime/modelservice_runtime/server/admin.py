@@ -49,12 +49,8 @@ class AdminApp:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
     def _livez(self) -> Answer:
-        if self._lifecycle.state is State.FAILED:
-            return _probe(False, "the engine failed")
-        age = self._heartbeat_age()
-        if self._lifecycle.was_ready and age > self._hang_seconds:
-            return _probe(False, f"the engine has been silent for {age:.0f} s")
-        return _probe(True, str(self._lifecycle.state))
+        trouble = self._lifecycle.trouble(self._heartbeat_age(), self._hang_seconds)
+        return _probe(not trouble, trouble or str(self._lifecycle.state))
 
     def _readyz(self) -> Answer:
         return _probe(self._lifecycle.state is State.READY, str(self._lifecycle.state))

@@ -20,12 +20,14 @@ from modelservice_runtime.tasks.inputs import InvalidInput
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = "1"
+V2_PREFIX = "/v2"
 TYPES: Mapping[int, str] = {
     400: "invalid_request_error",
     404: "invalid_request_error",
     405: "invalid_request_error",
     408: "timeout_error",
     413: "invalid_request_error",
+    415: "invalid_request_error",
     429: "rate_limit_error",
     499: "cancelled_error",
     503: "unavailable_error",
@@ -52,6 +54,15 @@ class ApiError(Exception):
 def error_body(status: int, message: str, *, code: str, param: str | None = None) -> dict[str, Any]:
     """Return an error in OpenAI's shape."""
     return {"error": {"message": message, "type": TYPES.get(status, "server_error"), "param": param, "code": code}}
+
+
+def shape_error(path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Return an error in the shape of the path's protocol; V2 has one string."""
+    if not path.startswith(V2_PREFIX):
+        return body
+    error = body["error"]
+    named = error["param"] is None or error["param"] in error["message"]
+    return {"error": error["message"] if named else f"{error['param']}: {error['message']}"}
 
 
 def headers_for(status: int) -> dict[str, str]:
@@ -93,27 +104,26 @@ def _explain_cancelled(error: Cancelled) -> ApiError:
 def install_errors(app: FastAPI, metrics: Metrics) -> None:
     """Make the app answer every exception in one shape."""
 
-    async def answer(_request: Request, error: Exception) -> JSONResponse:
+    async def answer(request: Request, error: Exception) -> JSONResponse:
         translated = to_api_error(error)
         if translated.rejected:
             metrics.rejected.labels(metrics.model, translated.rejected).inc()
-        return JSONResponse(translated.body(), translated.status, headers_for(translated.status))
+        body = shape_error(request.url.path, translated.body())
+        return JSONResponse(body, translated.status, headers_for(translated.status))
 
-    async def answer_invalid(_request: Request, error: Exception) -> JSONResponse:
+    async def answer_invalid(request: Request, error: Exception) -> JSONResponse:
         metrics.rejected.labels(metrics.model, "invalid").inc()
         problems = error.errors() if isinstance(error, RequestValidationError | InvalidInstances) else []
         param, message = explain_invalid(problems)
-        return JSONResponse(error_body(400, message, code="invalid_value", param=param), 400)
+        body = error_body(400, message, code="invalid_value", param=param)
+        return JSONResponse(shape_error(request.url.path, body), 400)
 
-    async def answer_http(_request: Request, error: Exception) -> JSONResponse:
+    async def answer_http(request: Request, error: Exception) -> JSONResponse:
         status = error.status_code if isinstance(error, HTTPException) else 500
         message = {404: "there is no such path; /openapi.json lists them", 405: "this path does not take this method"}
-        return JSONResponse(
-            error_body(
-                status, message.get(status, "the request was refused"), code="not_found" if status == 404 else "http"
-            ),
-            status,
-        )
+        code = "not_found" if status == 404 else "http"
+        body = error_body(status, message.get(status, "the request was refused"), code=code)
+        return JSONResponse(shape_error(request.url.path, body), status)
 
     for kind in (ApiError, InvalidInput, QueueFull, Draining, Cancelled, ForwardFailed):
         app.add_exception_handler(kind, answer)

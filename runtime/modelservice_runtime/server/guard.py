@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modelservice_runtime.observability.metrics import Metrics
-from modelservice_runtime.server.errors import ApiError, headers_for
+from modelservice_runtime.server.errors import ApiError, headers_for, shape_error
 
 UNMATCHED = "_unmatched"
 MODEL_KEY = "modelservice.model"
@@ -52,10 +52,11 @@ class Guard:
                 raise ApiError(
                     503, "too many open requests; try again shortly", code="overloaded", rejected="queue_full"
                 )
+            _refuse_compressed(scope)
             body = await self._read(scope, receive)
             await self._app(scope, _replay(body, receive), answer.send)
         except ApiError as error:
-            await self._refuse(error, answer)
+            await self._refuse(scope["path"], error, answer)
         finally:
             self._open -= 1
             self._count(scope, answer.status, time.monotonic() - began)
@@ -88,10 +89,10 @@ class Guard:
                 code="body_timeout", rejected="invalid",
             ) from None  # fmt: skip
 
-    async def _refuse(self, error: ApiError, answer: "_Answer") -> None:
+    async def _refuse(self, path: str, error: ApiError, answer: "_Answer") -> None:
         if error.rejected:
             self._metrics.rejected.labels(self._metrics.model, error.rejected).inc()
-        body = json.dumps(error.body()).encode()
+        body = json.dumps(shape_error(path, error.body())).encode()
         headers = {"content-type": "application/json", "connection": "close", **headers_for(error.status)}
         await answer.send(
             {
@@ -123,6 +124,15 @@ class _Answer:
             if self._draining:
                 message = {**message, "headers": [*message.get("headers", []), (b"connection", b"close")]}
         await self._send(message)
+
+
+def _refuse_compressed(scope: Scope) -> None:
+    """Refuse a body that is small on the wire and of any size unpacked. Raises ApiError 415."""
+    if any(name == b"content-encoding" and value != b"identity" for name, value in scope["headers"]):
+        raise ApiError(
+            415, "compressed bodies are not taken; send the body without content-encoding",
+            code="unsupported_encoding", rejected="invalid",
+        )  # fmt: skip
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

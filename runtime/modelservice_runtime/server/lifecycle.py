@@ -62,6 +62,14 @@ class Lifecycle:
         self.error = error
         self.state = State.FAILED
 
+    def trouble(self, heartbeat_age: float, hang_seconds: float) -> str:
+        """Return why only a restart can help; empty while the process is alive."""
+        if self.state is State.FAILED:
+            return "the engine failed"
+        if self.was_ready and heartbeat_age > hang_seconds:
+            return f"the engine has been silent for {heartbeat_age:.0f} s"
+        return ""
+
     @property
     def is_starting(self) -> bool:
         """Whether the model is not there yet."""

@@ -69,9 +69,10 @@ class ServerProcess:
         thread = TorchThread(
             lambda: self._prepare(loop, thread.wake), self._on_ready, lambda e: self._on_fault(loop, e)
         )
-        self._metrics.observe_live(self._stats, lambda: thread.heartbeat_age)
+        self.service.heartbeat_age = lambda: thread.heartbeat_age
+        self._metrics.observe_live(self._stats, self.service.heartbeat_age)
         try:
-            await self._start_admin(thread)
+            await self._start_admin()
             await self._start_inference()
             thread.start()
             await self._ended.wait()
@@ -89,10 +90,10 @@ class ServerProcess:
 
     # --- start ---
 
-    async def _start_admin(self, thread: TorchThread) -> None:
+    async def _start_admin(self) -> None:
         app = AdminApp(
             self._lifecycle,
-            lambda: thread.heartbeat_age,
+            self.service.heartbeat_age,
             self._settings.limits.hang_seconds,
             self._metrics.scrape,
             lambda: describe_status(self.service),

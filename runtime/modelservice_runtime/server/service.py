@@ -7,12 +7,10 @@ step, and so does a request that exceeds its time.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
-
-from starlette.requests import Request
+from typing import Any, Protocol, TypeVar
 
 from modelservice_runtime.config import Settings
 from modelservice_runtime.engine.scheduling import Cancelled, Ticket
@@ -27,6 +25,21 @@ from modelservice_runtime.tasks.inputs import InvalidInput, Item
 
 T = TypeVar("T")
 POOL_THREADS = 2
+
+
+class Caller(Protocol):
+    """Who waits for an answer: a Starlette request, or what stands for one in another protocol.
+
+    `scope` takes notes for the metrics; `receive` returns `http.disconnect` when the client has left.
+    """
+
+    @property
+    def scope(self) -> MutableMapping[str, Any]:
+        """Return the notes about the request."""
+
+    @property
+    def receive(self) -> Callable[[], Awaitable[MutableMapping[str, Any]]]:
+        """Return what waits for the next message of the client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +66,7 @@ class Service:
         self.folder: ModelFolder | None = None
         self.info: TaskInfo | None = None
         self.task: LoadedTask | None = None
+        self.heartbeat_age: Callable[[], float] = lambda: 0.0
         self._pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="prepare")
 
     @property
@@ -61,19 +75,22 @@ class Service:
         return self.info is not None and self.info.media
 
     async def infer(
-        self, request: Request, model: str, instances: Sequence[Any], parameters: Mapping[str, Any]
+        self, request: Caller, model: str, instances: Sequence[Any], parameters: Mapping[str, Any]
     ) -> list[Any]:
         """Run whatever task is served on JSON instances; return one JSON value for each.
 
         Raises ApiError, InvalidInstances, and what `submit` and `attend` raise.
         """
         task, info = self.require(request, model)
+        limit = self.settings.limits.max_inputs
+        if len(instances) > limit:
+            raise InvalidInput("instances", f"at most {limit} are taken in one request, not {len(instances)}")
         parsed, known = read_instances(info.reads, info.gives, instances, parameters)
         submission = await self.submit(task, parsed)
         results = await self.attend(request, task, submission, self.results(submission))
         return write_results(info.gives, task.finish(parsed, submission.items, results), known)
 
-    def require(self, request: Request, model: str, tasks: Sequence[str] = ()) -> tuple[LoadedTask, TaskInfo]:
+    def require(self, request: Caller, model: str, tasks: Sequence[str] = ()) -> tuple[LoadedTask, TaskInfo]:
         """Return the task when it is ready and is one of `tasks` (any, without). Raises ApiError 503, 404 or 400."""
         request.scope[MODEL_KEY] = model
         served = self.settings.served_name
@@ -116,7 +133,7 @@ class Service:
         for ticket in tickets:
             task.scheduler.cancel(ticket, reason)
 
-    async def attend(self, request: Request, task: LoadedTask, submission: Submission, work: Awaitable[T]) -> T:
+    async def attend(self, request: Caller, task: LoadedTask, submission: Submission, work: Awaitable[T]) -> T:
         """Wait for `work` while the client stays and the time lasts; else cancel the tickets and raise Cancelled."""
         working = asyncio.ensure_future(work)
         leaving = asyncio.ensure_future(_left(request))
@@ -142,7 +159,7 @@ class Service:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-async def _left(request: Request) -> None:
+async def _left(request: Caller) -> None:
     """Return when the client has closed the connection."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

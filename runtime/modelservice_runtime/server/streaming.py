@@ -13,7 +13,7 @@ from typing import Any
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from modelservice_runtime.server.errors import to_api_error
+from modelservice_runtime.server.errors import shape_error, to_api_error
 
 KEEP_ALIVE_SECONDS = 15.0
 DONE = b"data: [DONE]\n\n"
@@ -21,11 +21,16 @@ COMMENT = b": keep-alive\n\n"
 
 
 class EventStream(StreamingResponse):
-    """Sends each dict as one event; calls `on_close` when the answer is over, however it ended."""
+    """Sends each dict as one event; calls `on_close` when the answer is over, however it ended.
 
-    def __init__(self, chunks: AsyncIterator[dict[str, Any]], on_close: Callable[[], None]) -> None:
+    `end` follows the last event of a complete answer; `path` chooses the shape of an error.
+    """
+
+    def __init__(
+        self, chunks: AsyncIterator[dict[str, Any]], on_close: Callable[[], None], *, end: bytes = DONE, path: str = ""
+    ) -> None:
         headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-        super().__init__(_encode(chunks), media_type="text/event-stream", headers=headers)
+        super().__init__(_encode(chunks, end, path), media_type="text/event-stream", headers=headers)
         self._on_close = on_close
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -36,14 +41,15 @@ class EventStream(StreamingResponse):
             self._on_close()
 
 
-async def _encode(chunks: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
+async def _encode(chunks: AsyncIterator[dict[str, Any]], end: bytes, path: str) -> AsyncIterator[bytes]:
     try:
         async for chunk in _with_keep_alive(chunks):
             yield COMMENT if chunk is None else _event(chunk)
     except Exception as error:  # the headers are gone: the error becomes the last event
-        yield _event(to_api_error(error).body())
+        yield _event(shape_error(path, to_api_error(error).body()))
         return
-    yield DONE
+    if end:
+        yield end
 
 
 async def _with_keep_alive(chunks: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any] | None]:
