@@ -149,6 +149,9 @@ class Meter(Protocol):
     def forward(self, seconds: float) -> None:
         """A forward pass took so long."""
 
+    def worked(self, unit: str, count: float) -> None:
+        """Work was done that tokens do not measure: `steps` of diffusion, `images`."""
+
     def cancelled(self, reason: str, latency: float) -> None:
         """A cancellation took effect so long after it was asked for."""
 

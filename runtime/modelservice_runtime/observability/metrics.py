@@ -123,6 +123,10 @@ class Metrics:
             registry=registry,
         )
         self._tokens = Counter("inference_tokens", "Tokens read and made", ("model", "direction"), registry=registry)
+        self._work = {
+            "steps": Counter("inference_diffusion_steps", "Steps of diffusion, a picture", name, registry=registry),
+            "images": Counter("inference_images", "Pictures made", name, registry=registry),
+        }
         self._batch_size = Histogram(
             "inference_batch_size", "Rows of a forward pass", ("model", "phase"), buckets=ROWS, registry=registry
         )
@@ -182,6 +186,10 @@ class Metrics:
     def forward(self, seconds: float) -> None:
         """A forward pass took so long."""
         self.stage("forward", seconds)
+
+    def worked(self, unit: str, count: float) -> None:
+        """Work was done that tokens do not measure."""
+        self._work[unit].labels(self.model).inc(count)
 
     def stage(self, stage: str, seconds: float) -> None:
         """A stage of the work took so long."""
