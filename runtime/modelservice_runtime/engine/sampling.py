@@ -4,8 +4,9 @@ A row draws exactly one uniform number per token from its own generator and inve
 (inverse transform sampling). So the text for a seed does not depend on which other requests happen to share the batch.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -20,6 +21,21 @@ class Sampling:
     top_p: float = 1.0
     top_k: int = 0
     seed: int = 0
+
+
+class LogitRules(Protocol):
+    """What a sequence may not say, or should rather say, besides its sampling parameters; torch thread."""
+
+    def apply(self, tokens: Sequence[int], logits: Any) -> Any:
+        """Return the logits [vocabulary] of the token after `tokens` (prompt and answer so far), changed or not."""
+
+
+def apply_rules(logits: Any, ruled: Sequence[tuple[int, Any, Sequence[int]]]) -> Any:
+    """Return the logits in float32 with the rules of some rows applied; `ruled` holds (row, rules, tokens)."""
+    changed = logits.float().clone()
+    for row, rules, tokens in ruled:
+        changed[row] = rules.apply(tokens, changed[row])
+    return changed
 
 
 def make_generator(sampling: Sampling) -> Any:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from modelservice_runtime.engine.intake import Intake, drain_intake
-from modelservice_runtime.engine.sampling import Sampling, choose_tokens, make_generator
+from modelservice_runtime.engine.sampling import LogitRules, Sampling, apply_rules, choose_tokens, make_generator
 from modelservice_runtime.engine.scheduling import (
     Cancelled,
     Done,
@@ -44,13 +44,26 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """What a client submits. `end_ids` end the sequence and are counted, but give no text."""
+    """What a client submits. `end_ids` end the sequence and are counted, but give no text.
+
+    `source` is what the model reads besides the prompt (the text, spectrogram or image of an encoder-decoder), in the
+    form that its runner expects, and `source_tokens` what it counts for in the usage; None for models that read tokens
+    only. `rules` forbid or favour tokens.
+    """
 
     prompt: Seq[int]
     max_new_tokens: int
     sampling: Sampling
     end_ids: frozenset[int]
     observer: Observer
+    source: Any = None
+    source_tokens: int = 0
+    rules: LogitRules | None = None
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens that the client is told to have sent; the prompt of an encoder-decoder is not the client's."""
+        return self.source_tokens or len(self.prompt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +85,9 @@ class DecoderRunner(Protocol):
 
     def reserve(self, rows: int, length: int, used_rows: int, used_length: int) -> None:
         """Make room for them, keeping the used corner."""
+
+    def begin(self, row: int, source: Any) -> int:
+        """Take in the source of a row's sequence before its first prefill; return its length in positions."""
 
     def prefill(self, row: int, start: int, tokens: Seq[int]) -> Any:
         """Compute prompt tokens at `start` of a row; return the logits of the last one, [1, vocabulary]."""
@@ -238,19 +254,24 @@ class SlotScheduler:
         return Sequence(ticket, list(request.prompt), len(request.prompt), make_generator(request.sampling))
 
     def _prefill_chunk(self, sequence: Sequence, budget: int) -> int:
-        """Compute the next tokens of a prompt; after the last one, sample and let the sequence join the decoders."""
-        start = sequence.computed
+        """Compute the next tokens of a prompt; after the last one, sample and let the sequence join the decoders.
+
+        Returns how many positions that took, those of the sequence's source among them.
+        """
+        start, row = sequence.computed, len(self._decoding)
         chunk = sequence.tokens[start : start + budget]
         began = time.monotonic()
-        logits = self._runner.prefill(len(self._decoding), start, chunk)
+        source = sequence.request.source
+        taken = self._runner.begin(row, source) if source is not None and start == 0 else 0
+        logits = self._runner.prefill(row, start, chunk)
         self._meter.batch("prefill", 1, len(chunk), len(chunk))
         self._meter.forward(time.monotonic() - began)
         sequence.computed += len(chunk)
         if sequence.computed == len(sequence.tokens):
             self._filling = None
             self._decoding.append(sequence)
-            self._accept(sequence, choose_tokens(logits, [(sequence.request.sampling, sequence.generator)])[0])
-        return len(chunk)
+            self._accept(sequence, _choose([sequence], logits)[0])
+        return taken + len(chunk)
 
     # --- decode ---
 
@@ -262,7 +283,7 @@ class SlotScheduler:
         began = time.monotonic()
         positions = [sequence.computed for sequence in batch]
         logits = self._runner.decode([sequence.tokens[-1] for sequence in batch], positions)
-        chosen = choose_tokens(logits, [(sequence.request.sampling, sequence.generator) for sequence in batch])
+        chosen = _choose(batch, logits)
         self._meter.batch("decode", len(batch), len(batch), len(batch))
         self._meter.forward(time.monotonic() - began)
         for sequence in batch:
@@ -327,3 +348,11 @@ class SlotScheduler:
         if text:
             sequence.pieces.append(text)
             self._outbox.post(sequence.ticket, Progress(text))
+
+
+def _choose(batch: Seq[Sequence], logits: Any) -> list[int]:
+    """Return the next token of each sequence."""
+    ruled = [(row, sequence) for row, sequence in enumerate(batch) if sequence.request.rules is not None]
+    if ruled:
+        logits = apply_rules(logits, [(row, each.request.rules, each.tokens) for row, each in ruled])
+    return choose_tokens(logits, [(sequence.request.sampling, sequence.generator) for sequence in batch])

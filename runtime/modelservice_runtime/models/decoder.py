@@ -72,6 +72,10 @@ class CausalDecoder:
         """Tell whether the device is beyond use after this error."""
         return is_fatal(error)
 
+    def begin(self, row: int, source: Any) -> int:
+        """Refuse: a causal model reads tokens only."""
+        raise TypeError("a causal model takes no source besides its tokens")
+
     @without_gradients
     def prefill(self, row: int, start: int, tokens: Sequence[int]) -> Any:
         """Compute prompt tokens at `start` of a row; return the logits of the last one, [1, vocabulary]."""

@@ -27,15 +27,15 @@ def refuse_remote_code(folder: ModelFolder, settings: Settings) -> None:
         )
 
 
-def load_tokenizer(folder: ModelFolder, settings: Settings) -> Any:
-    """Load the tokenizer. Raises UnusableModel when there is none, or none of the fast kind."""
+def load_tokenizer(folder: ModelFolder, settings: Settings, *, fast: bool = True) -> Any:
+    """Load the tokenizer. Raises UnusableModel when there is none, or with `fast` none of the fast kind."""
     refuse_remote_code(folder, settings)
     require_tokenizer(folder)
     with _explained(folder):
         tokenizer = AutoTokenizer.from_pretrained(
             folder.path, local_files_only=True, trust_remote_code=settings.model.trust_remote_code
         )
-    if not getattr(tokenizer, "is_fast", False):
+    if fast and not getattr(tokenizer, "is_fast", False):
         raise UnusableModel(
             f"the tokenizer of {folder.path} ({type(tokenizer).__name__}) has no fast form",
             hint="save it with transformers so that tokenizer.json is written",

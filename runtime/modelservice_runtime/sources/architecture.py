@@ -27,6 +27,9 @@ TASK_BY_ENDING = (
     ("Model", "feature-extraction"),
 )
 SPEECH_TYPES = ("whisper", "speech_to_text", "moonshine")
+TEXT_TO_TEXT_TYPES = (
+    "bart", "blenderbot", "blenderbot-small", "m2m_100", "marian", "mbart", "mt5", "pegasus", "plbart", "t5", "umt5",
+)  # fmt: skip
 CAPTION_TYPES = ("blip", "blip-2", "git", "vision-encoder-decoder")
 
 
@@ -44,6 +47,8 @@ def task_of(config: Mapping[str, Any], *, has_chat_template: bool) -> str | None
     kind = config.get("model_type")
     if kind in SPEECH_TYPES and name.endswith("ForConditionalGeneration"):
         return "automatic-speech-recognition"
+    if kind in TEXT_TO_TEXT_TYPES and name.endswith(("ForConditionalGeneration", "MTModel")):
+        return "text2text-generation"
     if kind in CAPTION_TYPES:
         return "image-to-text"
     task = next((task for ending, task in TASK_BY_ENDING if name.endswith(ending)), None)

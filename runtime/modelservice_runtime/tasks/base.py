@@ -76,6 +76,9 @@ class TaskInfo:
 TASKS = (
     TaskInfo("chat", "generation", "/v1/chat/completions", "prompt", "completion"),
     TaskInfo("text-generation", "generation", "/v1/completions", "prompt", "completion"),
+    TaskInfo("text2text-generation", "text2text", "/v1/completions", "prompt", "completion"),
+    TaskInfo("summarization", "text2text", "/v1/completions", "prompt", "completion"),
+    TaskInfo("translation", "text2text", "/v1/completions", "prompt", "completion"),
     TaskInfo("text-classification", "classification", "/v1/classify", "text", "labels"),
     TaskInfo("feature-extraction", "embedding", "/v1/embeddings", "text", "vector"),
 )

@@ -40,7 +40,7 @@ class GenerationTask:
         self.scheduler = SlotScheduler(runner, context.intake, context.outbox, context.meter, PREFILL_TOKENS)
         self._tokenizer = tokenizer
         self._runner = runner
-        self._end_ids = _end_ids(model, tokenizer)
+        self._end_ids = end_ids(model, tokenizer)
         self._limit = context.settings.limits.max_new_tokens
         self._vocabulary = int(model.config.get_text_config().vocab_size)
 
@@ -67,7 +67,7 @@ class GenerationTask:
     ) -> list[Choice]:
         """Pair each item with what was generated."""
         return [
-            Choice(completion.text, completion.reason, len(item.value.prompt), len(completion.tokens))
+            Choice(completion.text, completion.reason, item.value.prompt_tokens, len(completion.tokens))
             for item, completion in zip(items, results, strict=True)
         ]
 
@@ -147,7 +147,7 @@ def load(context: TaskContext) -> GenerationTask:
     return GenerationTask(context, tokenizer, model, facts, runner)
 
 
-def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+def end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
     """Return the ids that end a text, as `generate` would take them."""
     stated = model.generation_config.eos_token_id
     if stated is None:

@@ -11,12 +11,29 @@ from typing import Any
 from tokenizers.decoders import DecodeStream
 
 
-class TextStream:
-    """Implements `Observer` for one sequence."""
+class SlowStream:
+    """Does for tokenizers in Python what `DecodeStream` does for the fast ones: decodes all, gives what is new."""
 
-    def __init__(self, tokenizer: Any, stop: Sequence[str]) -> None:
+    def __init__(self) -> None:
+        self._ids: list[int] = []
+        self._given = ""
+
+    def step(self, tokenizer: Any, token: int) -> str | None:
+        """Take a token; return the text that is now certain, or None."""
+        self._ids.append(token)
+        text = str(tokenizer.decode(self._ids, skip_special_tokens=True))
+        if text.endswith("\ufffd") or not text.startswith(self._given) or text == self._given:
+            return None
+        piece, self._given = text[len(self._given) :], text
+        return piece
+
+
+class TextStream:
+    """Implements `Observer` for one sequence; `tokenizer` is of the fast kind unless a `SlowStream` is given."""
+
+    def __init__(self, tokenizer: Any, stop: Sequence[str], stream: SlowStream | None = None) -> None:
         self._tokenizer = tokenizer
-        self._stream = DecodeStream(skip_special_tokens=True)
+        self._stream: Any = stream or DecodeStream(skip_special_tokens=True)
         self._stop = tuple(stop)
         self._held = ""
         self._pending: list[int] = []

@@ -48,6 +48,7 @@ class CountingRunner:
     def __init__(self, max_rows: int = 4, max_length: int = 64, budget: int = 10_000) -> None:
         self.max_length = max_length
         self.memory: dict[int, list[int]] = {}
+        self.sources: dict[int, Any] = {}
         self.batches: list[int] = []
         self.fail_next: Exception | None = None
         self._max_rows = max_rows
@@ -58,6 +59,11 @@ class CountingRunner:
 
     def reserve(self, rows: int, length: int, used_rows: int, used_length: int) -> None:
         assert self.fits(rows, length)
+
+    def begin(self, row: int, source: Any) -> int:
+        self._raise()
+        self.sources[row] = source
+        return len(source)
 
     def prefill(self, row: int, start: int, tokens: Sequence[int]) -> Any:
         self._raise()
@@ -76,6 +82,8 @@ class CountingRunner:
 
     def move(self, source: int, target: int, length: int) -> None:
         self.memory[target] = self.memory[source][:length]
+        if source in self.sources:
+            self.sources[target] = self.sources[source]
 
     def release(self) -> None:
         self.memory.clear()

@@ -26,6 +26,7 @@ from modelservice_runtime.server.service import Service, Submission, merge
 from modelservice_runtime.server.streaming import EventStream
 
 GENERATIVE = ("text-generation", "chat")
+REWRITING = ("text2text-generation", "summarization", "translation")
 ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorBody} for status in (400, 404, 413, 429, 503, 504)}
 
 
@@ -36,18 +37,24 @@ def generation_routes(service: Service) -> APIRouter:
     @router.post("/v1/completions", response_model=CompletionResponse)
     async def create_completion(body: CompletionRequest, request: Request) -> Response:
         """Continue one or several prompts."""
-        return await _answer(service, request, body, _CompletionWire(body.model))
+        return await _answer(service, request, body, _CompletionWire(body.model), (*GENERATIVE, *REWRITING))
 
     @router.post("/v1/chat/completions", response_model=ChatResponse)
     async def create_chat_completion(body: ChatRequest, request: Request) -> Response:
         """Answer a conversation."""
-        return await _answer(service, request, body, _ChatWire(body.model))
+        return await _answer(service, request, body, _ChatWire(body.model), GENERATIVE)
 
     return router
 
 
-async def _answer(service: Service, request: Request, body: CompletionRequest | ChatRequest, wire: "_Wire") -> Response:
-    task, _ = service.require(request, body.model, GENERATIVE)
+async def _answer(
+    service: Service,
+    request: Request,
+    body: CompletionRequest | ChatRequest,
+    wire: "_Wire",
+    tasks: tuple[str, ...],
+) -> Response:
+    task, _ = service.require(request, body.model, tasks)
     submission = await service.submit(task, body.to_task())
     if body.stream:
         leave = partial(service.cancel, task, submission.tickets, "disconnect")
@@ -79,7 +86,7 @@ async def _stream(
 
 def _usage(submission: Submission, completion_tokens: int, body: GenerationBody) -> Usage:
     """Count the tokens of a request; a prompt counts once, however many answers it gets."""
-    prompt = sum(len(item.value.prompt) for item in submission.items) // (body.n or 1)
+    prompt = sum(item.value.prompt_tokens for item in submission.items) // (body.n or 1)
     return Usage(prompt_tokens=prompt, completion_tokens=completion_tokens, total_tokens=prompt + completion_tokens)
 
 
