@@ -81,12 +81,11 @@ class CausalDecoder:
         """Compute prompt tokens at `start` of a row; return the logits of the last one, [1, vocabulary]."""
         window = self._slots.window
         window.row, window.start, window.span = row, start, start + len(tokens)
-        ids = torch.tensor([tokens], device=self._device)
         positions = self._places[start : start + len(tokens)].unsqueeze(0)
         masks = None
         if start > 0:
             masks = self._masks(positions[0][:, None], window.span, lambda allowed: allowed[None, None])
-        return self._forward(ids, positions, masks)
+        return self._forward(self._embed(tokens), positions, masks)
 
     @without_gradients
     def decode(self, tokens: Sequence[int], positions: Sequence[int]) -> Any:
@@ -97,11 +96,15 @@ class CausalDecoder:
         window.positions, window.indices = places, self._places[: len(positions)]
         ids = torch.tensor(tokens, device=self._device).unsqueeze(1)
         masks = self._masks(places[:, None], window.span, lambda allowed: allowed[:, None, None, :])
-        return self._forward(ids, places.unsqueeze(1), masks)
+        return self._forward({"input_ids": ids}, places.unsqueeze(1), masks)
 
-    def _forward(self, ids: Any, positions: Any, masks: Any) -> Any:
+    def _embed(self, tokens: Sequence[int]) -> dict[str, Any]:
+        """Return prompt tokens as the arguments of the model that stand for them."""
+        return {"input_ids": torch.tensor([tokens], device=self._device)}
+
+    def _forward(self, inputs: dict[str, Any], positions: Any, masks: Any) -> Any:
         output = self._model(
-            input_ids=ids,
+            **inputs,
             position_ids=positions,
             attention_mask=masks,
             past_key_values=self._slots.cache,
@@ -147,21 +150,22 @@ class CausalDecoder:
             raise UnusableModel(f"{name} has layers of kind {', '.join(sorted(unknown))}, which are not supported")
 
     @without_gradients
-    def verify(self, tokens: Sequence[int]) -> None:
-        """Decode two rows of unequal length and compare with the plain forward pass.
+    def verify(self, tokens: Sequence[int], short: Sequence[int] | None = None, source: Any = None) -> None:
+        """Decode two rows of unequal length, by default `tokens` and half of them, and compare with the plain pass.
 
         Raises UnusableModel when the logits differ by more than rounding: better refused than subtly wrong.
         """
-        short = tokens[: len(tokens) // 2]
+        short = tokens[: len(tokens) // 2] if short is None else short
         self.reserve(2, len(tokens) + 1, 0, 0)
-        self.prefill(0, 0, tokens[:-2])
-        self.prefill(0, len(tokens) - 2, tokens[-2:-1])
-        self.prefill(1, 0, short[:-1])
+        for place, known in enumerate((tokens, short)):
+            if source is not None:
+                self.begin(place, source)
+            self.prefill(place, 0, known[:-2])
+            self.prefill(place, len(known) - 2, known[-2:-1])
         ours = self.decode([tokens[-1], short[-1]], [len(tokens) - 1, len(short) - 1]).float()
         for index, row in enumerate((tokens, short)):
-            plain = (
-                self._model(input_ids=torch.tensor([row], device=self._device), use_cache=False).logits[0, -1].float()
-            )
+            ids = torch.tensor([row], device=self._device)
+            plain = self._model(input_ids=ids, use_cache=False, **self._arguments(source)).logits[0, -1].float()
             spread = float(plain.abs().max()) or 1.0
             worst = float((ours[index] - plain).abs().max()) / spread
             if not worst <= VERIFY_TOLERANCE[self._model.dtype]:
@@ -169,6 +173,10 @@ class CausalDecoder:
                     f"{type(self._model).__name__} disagrees with itself under continuous batching "
                     f"(relative error {worst:.2g}); this architecture is not supported"
                 )
+
+    def _arguments(self, source: Any) -> dict[str, Any]:
+        """Return what the plain forward pass takes besides tokens."""
+        return {}
 
 
 def _layer_kinds(config: Any) -> set[str]:

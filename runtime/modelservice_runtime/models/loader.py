@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from transformers import CONFIG_MAPPING, AutoTokenizer
+from transformers import CONFIG_MAPPING, AutoImageProcessor, AutoProcessor, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from modelservice_runtime.config import Settings
@@ -41,6 +41,24 @@ def load_tokenizer(folder: ModelFolder, settings: Settings, *, fast: bool = True
             hint="save it with transformers so that tokenizer.json is written",
         )
     return tokenizer
+
+
+def load_processor(folder: ModelFolder, settings: Settings) -> Any:
+    """Load the processor of a model that reads images and text. Raises UnusableModel when there is none."""
+    refuse_remote_code(folder, settings)
+    with _explained(folder):
+        return AutoProcessor.from_pretrained(
+            folder.path, local_files_only=True, trust_remote_code=settings.model.trust_remote_code, backend="pil"
+        )
+
+
+def load_image_processor(folder: ModelFolder, settings: Settings) -> Any:
+    """Load what turns images into pixel values, in its form without torch. Raises UnusableModel when there is none."""
+    refuse_remote_code(folder, settings)
+    with _explained(folder):
+        return AutoImageProcessor.from_pretrained(
+            folder.path, local_files_only=True, trust_remote_code=settings.model.trust_remote_code, backend="pil"
+        )
 
 
 def load_model(auto_class: Any, folder: ModelFolder, settings: Settings, placement: Placement) -> Any:

@@ -4,6 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
+from modelservice_runtime.protocols.openai_content import Content, to_template_content
 from modelservice_runtime.protocols.strict import Name, StrictBody, Text, TokenId
 from modelservice_runtime.tasks.inputs import Conversation, GenerationOptions, TextPrompts
 
@@ -92,13 +93,6 @@ class CompletionRequest(GenerationBody):
         return TextPrompts(prompts, self.options(self.max_tokens or COMPLETION_TOKENS))
 
 
-class TextPart(StrictBody):
-    """A part of a message."""
-
-    type: Literal["text"]
-    text: Text
-
-
 class Message(StrictBody):
     """A message of a conversation; parts of a message are joined."""
 
@@ -109,14 +103,14 @@ class Message(StrictBody):
         "audio": LEAVE_OUT,
     }
     role: Literal["system", "developer", "user", "assistant"]
-    content: Text | Annotated[list[TextPart], Field(min_length=1, max_length=256)]
+    content: Content
     name: Annotated[str, Field(max_length=64)] | None = None
 
-    def to_template(self) -> dict[str, str]:
+    def to_template(self) -> dict[str, Any]:
         """Return the message as chat templates expect it."""
-        text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
         role = "system" if self.role == "developer" else self.role
-        return {"role": role, "content": text} | ({"name": self.name} if self.name else {})
+        content = to_template_content(self.content)
+        return {"role": role, "content": content} | ({"name": self.name} if self.name else {})
 
 
 class ResponseFormat(StrictBody):

@@ -51,6 +51,8 @@ def task_of(config: Mapping[str, Any], *, has_chat_template: bool) -> str | None
         return "text2text-generation"
     if kind in CAPTION_TYPES:
         return "image-to-text"
+    if "vision_config" in config and name.endswith("ForConditionalGeneration"):
+        return "image-text-to-text"
     task = next((task for ending, task in TASK_BY_ENDING if name.endswith(ending)), None)
     if task == "text-generation" and has_chat_template:
         return "chat"

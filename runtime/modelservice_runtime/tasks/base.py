@@ -79,6 +79,7 @@ TASKS = (
     TaskInfo("text2text-generation", "text2text", "/v1/completions", "prompt", "completion"),
     TaskInfo("summarization", "text2text", "/v1/completions", "prompt", "completion"),
     TaskInfo("translation", "text2text", "/v1/completions", "prompt", "completion"),
+    TaskInfo("image-text-to-text", "visual_chat", "/v1/chat/completions", "image_prompt", "completion", media=True),
     TaskInfo("text-classification", "classification", "/v1/classify", "text", "labels"),
     TaskInfo("feature-extraction", "embedding", "/v1/embeddings", "text", "vector"),
 )

@@ -74,6 +74,7 @@ class GenerationTask:
     def _render(self, request: Conversation) -> list[int]:
         if not getattr(self._tokenizer, "chat_template", None):
             raise InvalidInput("messages", "this model has no chat template; use /v1/completions")
+        _refuse_images(request)
         try:
             text = self._tokenizer.apply_chat_template(
                 list(request.messages), tokenize=False, add_generation_prompt=True
@@ -145,6 +146,16 @@ def load(context: TaskContext) -> GenerationTask:
         count_parameters(model), placement.device, placement.dtype, runner.max_length, runner.budget_tokens
     )
     return GenerationTask(context, tokenizer, model, facts, runner)
+
+
+def _refuse_images(request: Conversation) -> None:
+    """Refuse images where a text is read: a template would pass over them in silence."""
+    for index, message in enumerate(request.messages):
+        if not isinstance(message["content"], str):
+            raise InvalidInput(
+                f"messages.{index}.content",
+                "this model reads text only; leave the images out, or serve a vision language model",
+            )
 
 
 def end_ids(model: Any, tokenizer: Any) -> frozenset[int]:

@@ -46,6 +46,24 @@ class Conversation:
 
 
 @dataclass(frozen=True, slots=True)
+class ImagePrompt:
+    """An image as a client sent it, and text to go with it; `field` is its place in the request."""
+
+    image: str
+    prompt: str
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePrompts:
+    """Images to be described, or asked about."""
+
+    prompts: Sequence[ImagePrompt]
+    options: GenerationOptions
+    max_tokens_field: str = "max_tokens"
+
+
+@dataclass(frozen=True, slots=True)
 class Texts:
     """Texts, or token ids, that an encoder reads."""
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from modelservice_runtime.protocols.instances import results, texts
+from modelservice_runtime.protocols.instances import pictures, results, texts
 from modelservice_runtime.protocols.strict import StrictBody
 
 
@@ -33,9 +33,16 @@ class Gives:
     write: Callable[[Any, Any], Any]
 
 
+DOT = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
+)
+
 READS: Mapping[str, Reads] = {
     "text": Reads(texts.TextInstance, "text", texts.build_texts, {"text": "I enjoyed every minute of it."}),
     "prompt": Reads(texts.PromptInstance, "prompt", texts.build_prompts, {"prompt": "Once upon a time"}),
+    "image_prompt": Reads(
+        pictures.ImagePromptInstance, "image", pictures.build_image_prompts, {"image": DOT, "prompt": "a picture of"}
+    ),
 }
 GIVES: Mapping[str, Gives] = {
     "labels": Gives(results.TopParameters, results.write_labels),

@@ -31,7 +31,13 @@ def build_texts(instances: Sequence[TextInstance], _parameters: StrictBody) -> T
 
 def build_prompts(instances: Sequence[PromptInstance], parameters: GenerationParameters) -> TextPrompts:
     """Return the prompts as a decoder's request."""
-    options = GenerationOptions(
+    prompts = [instance.prompt for instance in instances]
+    return TextPrompts(prompts, generation_options(parameters), "parameters.max_new_tokens")
+
+
+def generation_options(parameters: GenerationParameters) -> GenerationOptions:
+    """Return how one answer for each instance is sampled."""
+    return GenerationOptions(
         max_new_tokens=parameters.max_new_tokens,
         temperature=parameters.temperature,
         top_p=parameters.top_p,
@@ -40,4 +46,3 @@ def build_prompts(instances: Sequence[PromptInstance], parameters: GenerationPar
         stop=parameters.stop,
         n=1,
     )
-    return TextPrompts([instance.prompt for instance in instances], options, "parameters.max_new_tokens")

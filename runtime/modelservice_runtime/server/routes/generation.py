@@ -27,6 +27,7 @@ from modelservice_runtime.server.streaming import EventStream
 
 GENERATIVE = ("text-generation", "chat")
 REWRITING = ("text2text-generation", "summarization", "translation")
+VISUAL = ("image-text-to-text", "image-to-text")
 ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorBody} for status in (400, 404, 413, 429, 503, 504)}
 
 
@@ -42,7 +43,7 @@ def generation_routes(service: Service) -> APIRouter:
     @router.post("/v1/chat/completions", response_model=ChatResponse)
     async def create_chat_completion(body: ChatRequest, request: Request) -> Response:
         """Answer a conversation."""
-        return await _answer(service, request, body, _ChatWire(body.model), GENERATIVE)
+        return await _answer(service, request, body, _ChatWire(body.model), (*GENERATIVE, *VISUAL))
 
     return router
 
