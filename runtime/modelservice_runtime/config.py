@@ -9,6 +9,7 @@ The constants repeat `modelservice_operator.api.contract`; the packages share no
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import partial
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -62,6 +63,7 @@ RUNTIME_COMMAND: Final = "modelservice-runtime"
 ENV_DELIMITER: Final = "__"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+HOST_PATTERN: Final = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
 Seconds = Annotated[float, Field(ge=0, le=86400, allow_inf_nan=False)]
 Tree = Mapping[str, Mapping[str, Any]]
 
@@ -118,6 +120,42 @@ class ServerSection(Section):
     port: Port = Field(default=INFERENCE_PORT, description="Port of the inference API.")
     admin_port: Port = Field(default=ADMIN_PORT, description="Port of probes, metrics and status.")
 
+    grpc_port: int = Field(default=0, ge=0, le=65535, description="Port of the V2 protocol over gRPC; 0: off.")
+
+
+class SecuritySection(Section):
+    """Who may ask."""
+
+    api_key_file: str = Field(
+        default="", description="File, or folder of files, with API keys; empty: everybody may ask."
+    )
+
+
+class MediaSection(Section):
+    """Where images and sound may come from."""
+
+    allowed_hosts: str = Field(
+        default="",
+        max_length=65536,
+        description="Hosts, with commas between, of which images and sound are fetched when a request names their URL; "
+        "`*.` stands for any name in front; empty: none.",
+    )
+    fetch_seconds: Seconds = Field(default=5, gt=0, description="Time that fetching one file may take.")
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _join(cls, value: Any) -> Any:
+        return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _hosts_are_names(cls, value: str) -> str:
+        hosts = [host.strip().lower() for host in value.split(",") if host.strip()]
+        for host in hosts:
+            if HOST_PATTERN.fullmatch(host) is None:
+                raise ValueError("a host is a name such as images.example.org, *.example.org or example.org:8443")
+        return ",".join(hosts)
+
 
 class LifecycleSection(Section):
     """How the server ends."""
@@ -170,16 +208,22 @@ class Settings(BaseSettings):
     engine: EngineSection = EngineSection()
     accelerator: AcceleratorSection = AcceleratorSection()
     server: ServerSection = ServerSection()
+    security: SecuritySection = SecuritySection()
+    media: MediaSection = MediaSection()
     lifecycle: LifecycleSection = LifecycleSection()
     limits: LimitsSection = LimitsSection()
     observability: ObservabilitySection = ObservabilitySection()
 
     @model_validator(mode="after")
     def _ports_differ(self) -> "Settings":
-        if self.server.port == self.server.admin_port:
-            raise ValueError(
-                f"server.port and server.admin_port are both {self.server.port}; give the admin port another number"
-            )
+        ports = {"server.port": self.server.port, "server.admin_port": self.server.admin_port}
+        if self.server.grpc_port:
+            ports["server.grpc_port"] = self.server.grpc_port
+        taken: dict[int, str] = {}
+        for name, port in ports.items():
+            if port in taken:
+                raise ValueError(f"{taken[port]} and {name} are both {port}; give one of them another number")
+            taken[port] = name
         return self
 
     @property

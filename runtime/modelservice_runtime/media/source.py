@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from modelservice_runtime.config import Settings
+from modelservice_runtime.media.fetch import Fetcher
 from modelservice_runtime.tasks.inputs import InvalidInput
 
 Fetch = Callable[[str, str, int], bytes]
@@ -43,7 +44,9 @@ class SourceReader:
 
 def make_reader(settings: Settings) -> SourceReader:
     """Return the reader that the settings ask for."""
-    return SourceReader(settings.limits.max_media_body_bytes)
+    hosts = tuple(host for host in settings.media.allowed_hosts.split(",") if host)
+    fetch = Fetcher(hosts, settings.media.fetch_seconds).fetch if hosts else None
+    return SourceReader(settings.limits.max_media_body_bytes, fetch)
 
 
 def _payload(source: str, field: str) -> str:

@@ -33,7 +33,7 @@ def build_app(service: Service) -> ASGIApp:
         app.include_router(routes(service))
     limits = service.settings.limits
     guard_limits = GuardLimits(lambda: body_bytes(service), limits.body_seconds, limits.max_connections)
-    return Guard(app, guard_limits, service.metrics, lambda: service.lifecycle.state is State.DRAINING)
+    return Guard(app, guard_limits, service.metrics, lambda: service.lifecycle.state is State.DRAINING, service.keys)
 
 
 def body_bytes(service: Service) -> int:

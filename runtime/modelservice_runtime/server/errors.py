@@ -5,6 +5,7 @@ Messages never repeat what the client sent, beyond the name of a field: bodies s
 
 import logging
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -23,6 +24,7 @@ RETRY_SECONDS = "1"
 V2_PREFIX = "/v2"
 TYPES: Mapping[int, str] = {
     400: "invalid_request_error",
+    401: "authentication_error",
     404: "invalid_request_error",
     405: "invalid_request_error",
     408: "timeout_error",
@@ -39,8 +41,18 @@ UNION_PARTS = frozenset({"str", "int", "float", "bool", "none", "constrained-str
 class ApiError(Exception):
     """An answer to a client; raised anywhere on the event loop."""
 
-    def __init__(self, status: int, message: str, *, code: str, param: str | None = None, rejected: str = "") -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str,
+        param: str | None = None,
+        rejected: str = "",
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         super().__init__(message)
+        self.headers = {**headers_for(status), **headers}
         self.status = status
         self.code = code
         self.param = param
@@ -109,7 +121,7 @@ def install_errors(app: FastAPI, metrics: Metrics) -> None:
         if translated.rejected:
             metrics.rejected.labels(metrics.model, translated.rejected).inc()
         body = shape_error(request.url.path, translated.body())
-        return JSONResponse(body, translated.status, headers_for(translated.status))
+        return JSONResponse(body, translated.status, translated.headers)
 
     async def answer_invalid(request: Request, error: Exception) -> JSONResponse:
         metrics.rejected.labels(metrics.model, "invalid").inc()

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modelservice_runtime.observability.metrics import Metrics
-from modelservice_runtime.server.errors import ApiError, headers_for, shape_error
+from modelservice_runtime.server.errors import ApiError, shape_error
+from modelservice_runtime.server.keys import Keyring, needs_key
 
 UNMATCHED = "_unmatched"
 MODEL_KEY = "modelservice.model"
@@ -32,11 +33,19 @@ class GuardLimits:
 class Guard:
     """ASGI middleware; `is_draining` is asked once per answer."""
 
-    def __init__(self, app: ASGIApp, limits: GuardLimits, metrics: Metrics, is_draining: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        limits: GuardLimits,
+        metrics: Metrics,
+        is_draining: Callable[[], bool],
+        keys: Keyring | None = None,
+    ) -> None:
         self._app = app
         self._limits = limits
         self._metrics = metrics
         self._is_draining = is_draining
+        self._keys = keys
         self._open = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,6 +61,7 @@ class Guard:
                 raise ApiError(
                     503, "too many open requests; try again shortly", code="overloaded", rejected="queue_full"
                 )
+            self._check_key(scope)
             _refuse_compressed(scope)
             body = await self._read(scope, receive)
             await self._app(scope, _replay(body, receive), answer.send)
@@ -60,6 +70,12 @@ class Guard:
         finally:
             self._open -= 1
             self._count(scope, answer.status, time.monotonic() - began)
+
+    def _check_key(self, scope: Scope) -> None:
+        """Raise ApiError 401 or 429 when the server has keys and the request has none that may ask."""
+        if self._keys is not None and needs_key(scope["method"], scope["path"]):
+            given = [value for name, value in scope["headers"] if name == b"authorization"]
+            self._keys.admit(given[0].decode("latin-1") if given else "")
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes:
         """Read the whole body. Raises ApiError 413, 408, or 499 when the client left."""
@@ -93,7 +109,7 @@ class Guard:
         if error.rejected:
             self._metrics.rejected.labels(self._metrics.model, error.rejected).inc()
         body = json.dumps(shape_error(path, error.body())).encode()
-        headers = {"content-type": "application/json", "connection": "close", **headers_for(error.status)}
+        headers = {"content-type": "application/json", "connection": "close", **error.headers}
         await answer.send(
             {
                 "type": "http.response.start",

@@ -19,6 +19,7 @@ from modelservice_runtime.observability.metrics import Metrics
 from modelservice_runtime.protocols.instances import read_instances, write_results
 from modelservice_runtime.server.errors import ApiError
 from modelservice_runtime.server.guard import MODEL_KEY
+from modelservice_runtime.server.keys import open_keys
 from modelservice_runtime.server.lifecycle import Lifecycle
 from modelservice_runtime.tasks.base import LoadedTask, TaskInfo
 from modelservice_runtime.tasks.inputs import InvalidInput, Item
@@ -66,6 +67,7 @@ class Service:
         self.folder: ModelFolder | None = None
         self.info: TaskInfo | None = None
         self.task: LoadedTask | None = None
+        self.keys = open_keys(settings.security.api_key_file)
         self.heartbeat_age: Callable[[], float] = lambda: 0.0
         self._pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="prepare")
 
