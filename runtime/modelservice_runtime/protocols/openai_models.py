@@ -13,6 +13,7 @@ class ModelCard(BaseModel):
     created: int
     owned_by: str = "modelservice"
     task: str
+    ready: bool
     max_model_len: int | None = None
 
 

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import socket
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -25,6 +25,9 @@ from modelservice_runtime.server.engine import prepare_engine, report_ready
 from modelservice_runtime.server.lifecycle import Lifecycle, State
 from modelservice_runtime.server.service import Service
 from modelservice_runtime.server.status import describe_status
+
+if TYPE_CHECKING:
+    from modelservice_runtime.server.rpc import RpcServer
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +64,7 @@ class ServerProcess:
         self._ended = asyncio.Event()
         self._hurry = asyncio.Event()
         self._fault: RuntimeFault | None = None
+        self._rpc: RpcServer | None = None
         self._servers: list[tuple[_Server, asyncio.Task[None]]] = []
 
     async def run(self) -> None:
@@ -74,6 +78,7 @@ class ServerProcess:
         try:
             await self._start_admin()
             await self._start_inference()
+            await self._start_rpc()
             thread.start()
             await self._ended.wait()
             await self._drain()
@@ -104,6 +109,14 @@ class ServerProcess:
         from modelservice_runtime.server.app import build_app  # noqa: PLC0415 - FastAPI is imported after the probes answer
 
         await self._listen(build_app(self.service), self._settings.server.port, "server.port")
+
+    async def _start_rpc(self) -> None:
+        if not self._settings.server.grpc_port:
+            return
+        from modelservice_runtime.server.rpc import RpcServer  # noqa: PLC0415 - gRPC is imported when it is wanted
+
+        self._rpc = RpcServer(self.service)
+        await self._rpc.start()
 
     async def _listen(self, app: ASGIApp, port: int, field: str) -> None:
         limits = self._settings.limits
@@ -173,6 +186,8 @@ class ServerProcess:
         """Close the servers, letting answers in flight go out, and end the thread."""
         for server, _ in reversed(self._servers):
             server.should_exit = True
+        if self._rpc is not None:
+            await self._rpc.stop(STOP_SECONDS)
         tasks = [task for _, task in self._servers]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)

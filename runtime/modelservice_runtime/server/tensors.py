@@ -14,6 +14,7 @@ from modelservice_runtime.server.service import Caller, Service
 from modelservice_runtime.tasks.inputs import InvalidInput
 
 VERSION = "1"
+EXTENSIONS = ["binary_tensor_data", "generate", "parameters"]
 PLATFORM = "modelservice_torch"
 
 

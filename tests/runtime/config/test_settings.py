@@ -71,6 +71,7 @@ def test_foreign_variables_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> No
         ("engine: {dtype: int3}", ("engine.dtype", "'bfloat16'", "int3")),
         ("engine: 3", ("engine",)),
         ("server: {port: 8081}", ("server.port and server.admin_port are both 8081",)),
+        ("server: {grpc_port: 8081}", ("server.admin_port and server.grpc_port are both 8081",)),
         ("lifecycle: {drain_seconds: .inf}", ("lifecycle.drain_seconds",)),
         ("lifecycle: {drain_seconds: -1}", ("lifecycle.drain_seconds", "greater than or equal to 0")),
         ("- a list", ("must hold a mapping",)),

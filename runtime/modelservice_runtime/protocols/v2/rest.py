@@ -46,9 +46,13 @@ class InferOutput(StrictBody):
 
 
 class InferRequest(StrictBody):
-    """Body of `/infer`. The metadata of the model names the inputs, the outputs and their datatypes."""
+    """Body of `/infer`. The metadata of the model names the inputs, the outputs and their datatypes.
+
+    `model_name` is what some clients repeat from the path; another one is refused.
+    """
 
     id: RequestId | None = None
+    model_name: Name | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
     inputs: Annotated[list[InferInput], Field(min_length=1, max_length=64)]
     outputs: Annotated[list[InferOutput], Field(max_length=64)] = Field(default_factory=list)

@@ -75,13 +75,18 @@ def encode_raw(tensor: Tensor) -> bytes:
 def decode_json(name: str, datatype: str, count: int, data: Sequence[Any]) -> list[Any]:
     """Return the elements of JSON data, flat or nested as the shape is. Raises InvalidInput."""
     flat = _flatten(data)
-    if len(flat) != count:
-        raise InvalidInput(f"inputs.{name}.data", f"the shape asks for {count} elements, but {len(flat)} were sent")
-    if not all(_fits(datatype, element) for element in flat):
-        raise InvalidInput(f"inputs.{name}.data", f"an element is not of the datatype {datatype}")
     if datatype == "BYTES":
-        return [element.encode() for element in flat]
+        flat = [element.encode() if isinstance(element, str) else element for element in flat]
+    check_data(name, datatype, count, flat)
     return flat
+
+
+def check_data(name: str, datatype: str, count: int, data: Sequence[Any]) -> None:
+    """Raise InvalidInput unless the data has `count` elements of the datatype."""
+    if len(data) != count:
+        raise InvalidInput(f"inputs.{name}.data", f"the shape asks for {count} elements, but {len(data)} were sent")
+    if not all(_fits(datatype, element) for element in data):
+        raise InvalidInput(f"inputs.{name}.data", f"an element is not of the datatype {datatype}")
 
 
 def _flatten(data: Sequence[Any]) -> list[Any]:
@@ -101,7 +106,7 @@ def _flatten(data: Sequence[Any]) -> list[Any]:
 
 def _fits(datatype: str, element: Any) -> bool:
     if datatype == "BYTES":
-        return isinstance(element, str)
+        return isinstance(element, bytes)
     if datatype == "BOOL":
         return isinstance(element, bool)
     if isinstance(element, bool):

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from modelservice_runtime.protocols.openai_models import ModelCard, ModelList
 from modelservice_runtime.server.errors import ApiError
+from modelservice_runtime.server.lifecycle import State
 from modelservice_runtime.server.service import Service
 
 
@@ -16,6 +17,7 @@ def model_routes(service: Service) -> APIRouter:
             id=service.settings.served_name,
             created=service.started_at,
             task=service.info.name if service.info else service.settings.model.task,
+            ready=service.lifecycle.state is State.READY,
             max_model_len=service.task.facts.context if service.task else None,
         )
 

@@ -10,9 +10,7 @@ import modelservice_runtime
 from modelservice_runtime.server.lifecycle import State
 from modelservice_runtime.server.routes.v2_infer import v2_inference_routes
 from modelservice_runtime.server.service import Service
-from modelservice_runtime.server.tensors import check_model, describe_model
-
-EXTENSIONS = ["binary_tensor_data", "generate", "parameters"]
+from modelservice_runtime.server.tensors import EXTENSIONS, check_model, describe_model
 
 
 class V2Error(BaseModel):

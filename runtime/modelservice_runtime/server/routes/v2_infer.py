@@ -36,6 +36,7 @@ def v2_inference_routes(service: Service) -> APIRouter:
         """Run the model on tensors, in JSON or with the extension for binary data."""
         name = check_model(service, request, name)
         body, binary = _split(await request.body(), request.headers.get(JSON_LENGTH))
+        check_model(service, request, body.model_name or name)
         wanted = [output.name for output in body.outputs]
         tensors = await infer_tensors(service, request, name, read_tensors(body, binary), body.parameters, wanted)
         envelope = {"model_name": name, "model_version": VERSION} | ({"id": body.id} if body.id else {})
