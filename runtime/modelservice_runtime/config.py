@@ -196,6 +196,15 @@ class ObservabilitySection(Section):
         default="json", description="One JSON object a line, or text for people."
     )
 
+    otlp_endpoint: str = Field(
+        default="",
+        pattern=r"^(https?://\S+)?$",
+        description="Address of a collector for traces by OTLP over HTTP, such as http://collector:4318; empty: none.",
+    )
+    metrics_compat: Literal["vllm", "none"] = Field(
+        default="vllm", description="Repeat gauges under the names of vLLM for models that generate."
+    )
+
 
 class Settings(BaseSettings):
     """All settings of the server. Build it with `load_settings`; in tests, directly."""

@@ -77,7 +77,19 @@ class Stats:
 class Ticket:
     """One submitted item. Created by `submit`, read on the event loop, marked by the torch thread."""
 
-    __slots__ = ("_events", "cancel_reason", "cancelled_at", "cost", "id", "item", "started_at", "submitted_at")
+    __slots__ = (
+        "_events",
+        "cancel_reason",
+        "cancelled_at",
+        "cost",
+        "ended_at",
+        "first_at",
+        "id",
+        "item",
+        "made",
+        "started_at",
+        "submitted_at",
+    )
 
     def __init__(self, item: Any, cost: int) -> None:
         self.id = next(_ids)
@@ -87,10 +99,19 @@ class Ticket:
         self.started_at: float | None = None
         self.cancel_reason: str | None = None
         self.cancelled_at = 0.0
+        self.first_at: float | None = None
+        self.ended_at: float | None = None
+        self.made = 0
         self._events: asyncio.Queue[Event] = asyncio.Queue()
 
     def deliver(self, event: Event) -> None:
         """Hand over an event; called on the event loop by the outbox."""
+        now = time.monotonic()
+        if isinstance(event, Progress):
+            self.first_at = self.first_at or now
+        else:
+            self.ended_at = now
+            self.made = len(getattr(event.value, "tokens", ())) if isinstance(event, Done) else 0
         self._events.put_nowait(event)
 
     async def events(self) -> AsyncIterator[Any]:
@@ -151,6 +172,9 @@ class Meter(Protocol):
 
     def worked(self, unit: str, count: float) -> None:
         """Work was done that tokens do not measure: `steps` of diffusion, `images`."""
+
+    def sampled(self, seconds: float) -> None:
+        """Choosing the tokens of a step took so long."""
 
     def cancelled(self, reason: str, latency: float) -> None:
         """A cancellation took effect so long after it was asked for."""

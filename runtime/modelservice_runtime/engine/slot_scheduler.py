@@ -270,7 +270,7 @@ class SlotScheduler:
         if sequence.computed == len(sequence.tokens):
             self._filling = None
             self._decoding.append(sequence)
-            self._accept(sequence, _choose([sequence], logits)[0])
+            self._accept(sequence, self._choose([sequence], logits)[0])
         return taken + len(chunk)
 
     # --- decode ---
@@ -283,13 +283,19 @@ class SlotScheduler:
         began = time.monotonic()
         positions = [sequence.computed for sequence in batch]
         logits = self._runner.decode([sequence.tokens[-1] for sequence in batch], positions)
-        chosen = _choose(batch, logits)
         self._meter.batch("decode", len(batch), len(batch), len(batch))
         self._meter.forward(time.monotonic() - began)
+        chosen = self._choose(batch, logits)
         for sequence in batch:
             sequence.computed += 1
         for sequence, token in zip(batch, chosen, strict=True):
             self._accept(sequence, token)
+
+    def _choose(self, batch: Seq[Sequence], logits: Any) -> list[int]:
+        began = time.monotonic()
+        chosen = _choose(batch, logits)
+        self._meter.sampled(time.monotonic() - began)
+        return chosen
 
     def _make_room(self) -> None:
         """Let every decoding sequence grow by one position, preempting the youngest when the budget is spent."""

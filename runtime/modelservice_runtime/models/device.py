@@ -79,6 +79,18 @@ def cache_bytes(placement: Placement, resources: Resources) -> int:
     return int(ACCELERATOR_CACHE_SHARE * free)
 
 
+def read_memory() -> dict[str, dict[str, int]]:
+    """Return the bytes of each device that are allocated, reserved by the allocator, and there; any thread."""
+    return {
+        f"cuda:{index}": {
+            "allocated": torch.cuda.memory_allocated(index),
+            "reserved": torch.cuda.memory_reserved(index),
+            "total": torch.cuda.get_device_properties(index).total_memory,
+        }
+        for index in range(torch.cuda.device_count())
+    }
+
+
 def is_fatal(error: Exception) -> bool:
     """Tell whether the device is beyond use after this error; running out of memory is not."""
     if isinstance(error, torch.OutOfMemoryError):

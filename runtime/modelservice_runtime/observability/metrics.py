@@ -1,11 +1,12 @@
 """The metrics of the runtime, prefix `inference_`, in one registry of one process.
 
 Cardinality is bounded: `model` is the served name or `_other`, `endpoint` a route's template, `code` a status code,
-everything else an enumeration. No label ever comes from a prompt, a user or a raw path. The gauges that gateways and
-autoscalers read also appear under the names of vLLM, so that stock configurations work.
+everything else an enumeration. No label ever comes from a prompt, a user or a raw path. What is read at each scrape is
+in `live.py`.
 """
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable
 
 from prometheus_client import (
     CollectorRegistry,
@@ -16,10 +17,10 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from modelservice_runtime.engine.scheduling import Stats
+from modelservice_runtime.observability.journey import Journey
+from modelservice_runtime.observability.live import Live
 
 OTHER_MODEL = "_other"
 DURATIONS = (
@@ -46,17 +47,20 @@ FIRST_TOKEN = (0.001, 0.005, *GENAI, 20, 40, 80)
 NEXT_TOKEN = (0.001, 0.002, 0.004, 0.006, 0.008, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5)
 ROWS = tuple(1 << power for power in range(9))
 TOKENS = tuple(1 << power for power in range(15))
+REQUEST_TOKENS = tuple(digit * 10**power for power in range(6) for digit in (1, 2, 5))
 PADDING = (0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
 
 
 class Metrics:
     """All instruments; also the `Meter` of the schedulers. `model` and `task` are fixed for the process."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, *, vllm: bool = True) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self.model = model
         self.task = "unknown"
+        self.live: Live | None = None
+        self._vllm = vllm
         self._make_http(self.registry)
         self._make_engine(self.registry)
         self._make_model(self.registry)
@@ -123,6 +127,13 @@ class Metrics:
             registry=registry,
         )
         self._tokens = Counter("inference_tokens", "Tokens read and made", ("model", "direction"), registry=registry)
+        self._request_tokens = Histogram(
+            "inference_request_tokens",
+            "Tokens of one request",
+            ("model", "direction"),
+            buckets=REQUEST_TOKENS,
+            registry=registry,
+        )
         self._work = {
             "steps": Counter("inference_diffusion_steps", "Steps of diffusion, a picture", name, registry=registry),
             "images": Counter("inference_images", "Pictures made", name, registry=registry),
@@ -149,7 +160,16 @@ class Metrics:
 
     def observe_live(self, stats: Callable[[], Stats], heartbeat_age: Callable[[], float]) -> None:
         """Read gauges from the engine at each scrape."""
-        self.registry.register(_Live(self, stats, heartbeat_age))
+        self.live = Live(lambda: (self.model, self.task), stats, heartbeat_age, vllm=self._vllm)
+        self.registry.register(self.live)
+
+    def count(self, model: str, endpoint: str, status: int, journey: Journey) -> None:
+        """A call is over."""
+        self.requests.labels(model, self.task, endpoint, str(status)).inc()
+        self.request_duration.labels(model, self.task, endpoint).observe(time.monotonic() - journey.began_at)
+        if journey.tickets:
+            self._request_tokens.labels(self.model, "prompt").observe(journey.prompt_tokens)
+            self._request_tokens.labels(self.model, "completion").observe(journey.completion_tokens)
 
     def label_of(self, model: str) -> str:
         """Return the label for a model that a client named."""
@@ -187,6 +207,10 @@ class Metrics:
         """A forward pass took so long."""
         self.stage("forward", seconds)
 
+    def sampled(self, seconds: float) -> None:
+        """Tokens were chosen."""
+        self.stage("sample", seconds)
+
     def worked(self, unit: str, count: float) -> None:
         """Work was done that tokens do not measure."""
         self._work[unit].labels(self.model).inc(count)
@@ -199,32 +223,3 @@ class Metrics:
         """A cancellation took effect."""
         self._cancelled.labels(self.model, reason).inc()
         self._cancel_latency.labels(self.model).observe(latency)
-
-
-class _Live(Collector):
-    """Gauges whose values are read when they are asked for."""
-
-    def __init__(self, metrics: Metrics, stats: Callable[[], Stats], heartbeat_age: Callable[[], float]) -> None:
-        self._metrics = metrics
-        self._stats = stats
-        self._heartbeat_age = heartbeat_age
-
-    def collect(self) -> Iterable[Metric]:
-        stats, model, task = self._stats(), self._metrics.model, self._metrics.task
-        yield _gauge(
-            "inference_requests_running", "Items being computed", {"model": model, "task": task}, stats.running
-        )
-        yield _gauge("inference_requests_queued", "Items waiting", {"model": model, "task": task}, stats.queued)
-        yield _gauge("inference_kv_cache_usage_ratio", "Used share of the KV cache", {"model": model}, stats.kv_usage)
-        yield _gauge("inference_worker_heartbeat_age_seconds", "Age of the last step", {}, self._heartbeat_age())
-        if task in ("chat", "text-generation"):
-            label = {"model_name": model}
-            yield _gauge("vllm:num_requests_running", "Same as inference_requests_running", label, stats.running)
-            yield _gauge("vllm:num_requests_waiting", "Same as inference_requests_queued", label, stats.queued)
-            yield _gauge("vllm:kv_cache_usage_perc", "Same as inference_kv_cache_usage_ratio", label, stats.kv_usage)
-
-
-def _gauge(name: str, documentation: str, labels: dict[str, str], value: float) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, documentation, labels=tuple(labels))
-    family.add_metric(tuple(labels.values()), value)
-    return family

@@ -5,6 +5,7 @@ only the machine-readable `/openapi.json` is served.
 """
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp
 
 import modelservice_runtime
@@ -18,6 +19,9 @@ from modelservice_runtime.server.routes.v1 import v1_routes
 from modelservice_runtime.server.routes.v2 import v2_routes
 from modelservice_runtime.server.service import Service
 
+# FastAPI's own telemetry records the messages of exceptions, which may hold what clients sent; see `tracing.py`.
+TELEMETRY = ("tracing", "metrics", "logs", "operation_spans", "auto_configure")
+
 
 def build_app(service: Service) -> ASGIApp:
     """Return the application of the inference port."""
@@ -27,13 +31,21 @@ def build_app(service: Service) -> ASGIApp:
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        telemetry=TelemetryConfig(**dict.fromkeys(TELEMETRY, False)),
     )
     install_errors(app, service.metrics)
     for routes in (model_routes, generation_routes, encoder_routes, v1_routes, v2_routes):
         app.include_router(routes(service))
     limits = service.settings.limits
     guard_limits = GuardLimits(lambda: body_bytes(service), limits.body_seconds, limits.max_connections)
-    return Guard(app, guard_limits, service.metrics, lambda: service.lifecycle.state is State.DRAINING, service.keys)
+    return Guard(
+        app,
+        guard_limits,
+        service.metrics,
+        lambda: service.lifecycle.state is State.DRAINING,
+        service.keys,
+        service.tracer,
+    )
 
 
 def body_bytes(service: Service) -> int:

@@ -67,8 +67,13 @@ def report_ready(service: Service) -> None:
             "device": facts.device,
             "quantization": service.settings.engine.quantization,
             "context": str(facts.context),
+            "revision": (service.folder.card.resolved_revision if service.folder else None) or "",
         }
     )
+    if metrics.live is not None:
+        metrics.live.cache_tokens = facts.kv_budget_tokens
+        if facts.device.startswith("cuda"):
+            metrics.live.gpu_memory = import_module("modelservice_runtime.models.device").read_memory
     stages = {str(state): round(lifecycle.seconds.get(state, 0.0), 3) for state in STARTING}
     for stage, seconds in stages.items():
         metrics.load_seconds.labels(metrics.model, stage).set(seconds)

@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from modelservice_runtime.engine.scheduling import Cancelled, Draining, ForwardFailed, QueueFull
+from modelservice_runtime.observability.logging import log_failure
 from modelservice_runtime.observability.metrics import Metrics
 from modelservice_runtime.protocols.instances import InvalidInstances
 from modelservice_runtime.tasks.inputs import InvalidInput
@@ -97,10 +98,10 @@ def to_api_error(error: Exception) -> ApiError:
         case Cancelled():
             answer = _explain_cancelled(error)
         case ForwardFailed():
-            logger.error("forward pass failed", exc_info=error.__cause__)
+            log_failure(logger, "forward pass failed", error.__cause__)
             answer = ApiError(500, f"{error}; the server goes on", code="engine_error")
         case _:
-            logger.error("unexpected error", exc_info=error)
+            log_failure(logger, "unexpected error", error)
             answer = ApiError(500, "an unexpected error happened; the server's log has it", code="internal_error")
     return answer
 
@@ -137,7 +138,7 @@ def install_errors(app: FastAPI, metrics: Metrics) -> None:
         body = error_body(status, message.get(status, "the request was refused"), code=code)
         return JSONResponse(shape_error(request.url.path, body), status)
 
-    for kind in (ApiError, InvalidInput, QueueFull, Draining, Cancelled, ForwardFailed):
+    for kind in (ApiError, InvalidInput, QueueFull, Draining, Cancelled, ForwardFailed, Exception):
         app.add_exception_handler(kind, answer)
     app.add_exception_handler(RequestValidationError, answer_invalid)
     app.add_exception_handler(InvalidInstances, answer_invalid)

@@ -7,14 +7,15 @@ guard also counts every answer, and closes connections politely while the proces
 
 import asyncio
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from modelservice_runtime.observability.journey import Journey, begin_journey
 from modelservice_runtime.observability.metrics import Metrics
-from modelservice_runtime.server.errors import ApiError, shape_error
+from modelservice_runtime.observability.tracing import NoTracer, Tracer, Trip
+from modelservice_runtime.server.errors import ApiError, shape_error, to_api_error
 from modelservice_runtime.server.keys import Keyring, needs_key
 
 UNMATCHED = "_unmatched"
@@ -40,12 +41,14 @@ class Guard:
         metrics: Metrics,
         is_draining: Callable[[], bool],
         keys: Keyring | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._app = app
         self._limits = limits
         self._metrics = metrics
         self._is_draining = is_draining
         self._keys = keys
+        self._tracer = tracer or NoTracer()
         self._open = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,7 +57,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         answer = _Answer(send, self._is_draining())
-        began = time.monotonic()
+        journey = begin_journey()
         self._open += 1
         try:
             if self._open > self._limits.open_requests:
@@ -67,9 +70,12 @@ class Guard:
             await self._app(scope, _replay(body, receive), answer.send)
         except ApiError as error:
             await self._refuse(scope["path"], error, answer)
+        except Exception as error:  # answered and logged already, unless it came from a place without a handler
+            if not answer.begun:
+                await self._refuse(scope["path"], to_api_error(error), answer)
         finally:
             self._open -= 1
-            self._count(scope, answer.status, time.monotonic() - began)
+            self._report(scope, answer.status, journey)
 
     def _check_key(self, scope: Scope) -> None:
         """Raise ApiError 401 or 429 when the server has keys and the request has none that may ask."""
@@ -119,11 +125,15 @@ class Guard:
         )
         await answer.send({"type": "http.response.body", "body": body})
 
-    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+    def _report(self, scope: Scope, status: int, journey: Journey) -> None:
+        """Count an answer and trace it, by the template of its path."""
+        metrics = self._metrics
         endpoint = getattr(scope.get("route"), "path", UNMATCHED)
-        model = self._metrics.label_of(scope.get(MODEL_KEY, self._metrics.model))
-        self._metrics.requests.labels(model, self._metrics.task, endpoint, str(status)).inc()
-        self._metrics.request_duration.labels(model, self._metrics.task, endpoint).observe(seconds)
+        model = metrics.label_of(scope.get(MODEL_KEY, metrics.model))
+        metrics.count(model, endpoint, status, journey)
+        given = [value for name, value in scope["headers"] if name == b"traceparent"]
+        traceparent = given[0].decode("latin-1") if given else ""
+        self._tracer.report(Trip(scope["method"], endpoint, status, model, metrics.task, traceparent, journey))
 
 
 class _Answer:
@@ -133,10 +143,12 @@ class _Answer:
         self._send = send
         self._draining = draining
         self.status = 499
+        self.begun = False
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self.begun = True
             if self._draining:
                 message = {**message, "headers": [*message.get("headers", []), (b"connection", b"close")]}
         await self._send(message)

@@ -59,7 +59,7 @@ class ServerProcess:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lifecycle = Lifecycle()
-        self._metrics = Metrics(settings.served_name)
+        self._metrics = Metrics(settings.served_name, vllm=settings.observability.metrics_compat == "vllm")
         self.service = Service(settings, self._lifecycle, self._metrics)
         self._ended = asyncio.Event()
         self._hurry = asyncio.Event()

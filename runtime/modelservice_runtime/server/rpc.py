@@ -5,7 +5,6 @@ It is off unless `server.grpc_port` is set: a second port to protect is of no us
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,6 +13,8 @@ import grpc.aio  # type: ignore[import-untyped]
 
 import modelservice_runtime
 from modelservice_runtime.errors import BadSettings
+from modelservice_runtime.observability.journey import Journey, begin_journey
+from modelservice_runtime.observability.tracing import Trip
 from modelservice_runtime.protocols.grpc import open_inference_pb2 as pb
 from modelservice_runtime.protocols.grpc.messages import read_messages, read_parameters_map, write_messages
 from modelservice_runtime.protocols.v2.rest import MOST_ELEMENTS
@@ -112,7 +113,7 @@ class RpcServer:
         """Wrap a method with what the guard does for HTTP: keys, sizes, counting, and one form of errors."""
 
         async def answer(request: Any, context: Context) -> Any:
-            call, began, status = _Call(), time.monotonic(), 499
+            call, journey, status = _Call(), begin_journey(), 499
             try:
                 self._check(name, request, context)
                 result = await method(call, request)
@@ -123,7 +124,7 @@ class RpcServer:
                 status = translated.status
                 await self._refuse(translated, context)
             finally:
-                self._count(name, call, status, time.monotonic() - began)
+                self._report(name, call, status, journey, context)
 
         return answer
 
@@ -147,12 +148,14 @@ class RpcServer:
         message = shape_error("/v2", error.body())["error"]
         await context.abort(CODES.get(error.status, grpc.StatusCode.INTERNAL), message, tuple(retry))
 
-    def _count(self, name: str, call: _Call, status: int, seconds: float) -> None:
+    def _report(self, name: str, call: _Call, status: int, journey: Journey, context: Context) -> None:
         metrics = self._service.metrics
         model = metrics.label_of(call.scope.get(MODEL_KEY, metrics.model))
         endpoint = f"/{SERVICE}/{name}"
-        metrics.requests.labels(model, metrics.task, endpoint, str(status)).inc()
-        metrics.request_duration.labels(model, metrics.task, endpoint).observe(seconds)
+        metrics.count(model, endpoint, status, journey)
+        given = [value for key, value in context.invocation_metadata() or () if key == "traceparent"]
+        traceparent = str(given[0]) if given else ""
+        self._service.tracer.report(Trip("POST", endpoint, status, model, metrics.task, traceparent, journey))
 
     # --- the methods ---
 

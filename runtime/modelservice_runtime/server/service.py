@@ -15,7 +15,9 @@ from typing import Any, Protocol, TypeVar
 from modelservice_runtime.config import Settings
 from modelservice_runtime.engine.scheduling import Cancelled, Ticket
 from modelservice_runtime.models.folder import ModelFolder
+from modelservice_runtime.observability.journey import note_tickets
 from modelservice_runtime.observability.metrics import Metrics
+from modelservice_runtime.observability.tracing import open_tracer
 from modelservice_runtime.protocols.instances import read_instances, write_results
 from modelservice_runtime.server.errors import ApiError
 from modelservice_runtime.server.guard import MODEL_KEY
@@ -67,6 +69,7 @@ class Service:
         self.folder: ModelFolder | None = None
         self.info: TaskInfo | None = None
         self.task: LoadedTask | None = None
+        self.tracer = open_tracer(settings.observability.otlp_endpoint)
         self.keys = open_keys(settings.security.api_key_file)
         self.heartbeat_age: Callable[[], float] = lambda: 0.0
         self._pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="prepare")
@@ -90,7 +93,10 @@ class Service:
         parsed, known = read_instances(info.reads, info.gives, instances, parameters)
         submission = await self.submit(task, parsed)
         results = await self.attend(request, task, submission, self.results(submission))
-        return write_results(info.gives, task.finish(parsed, submission.items, results), known)
+        began = time.monotonic()
+        written = write_results(info.gives, task.finish(parsed, submission.items, results), known)
+        self.metrics.stage("postprocess", time.monotonic() - began)
+        return written
 
     def require(self, request: Caller, model: str, tasks: Sequence[str] = ()) -> tuple[LoadedTask, TaskInfo]:
         """Return the task when it is ready and is one of `tasks` (any, without). Raises ApiError 503, 404 or 400."""
@@ -117,7 +123,7 @@ class Service:
         """Prepare a request and queue its items, all or none. Raises InvalidInput, QueueFull or Draining."""
         began = time.monotonic()
         items = await asyncio.get_running_loop().run_in_executor(self._pool, task.prepare, request)
-        self.metrics.stage("tokenize", time.monotonic() - began)
+        self.metrics.stage("decode_input" if self.reads_media else "tokenize", time.monotonic() - began)
         limit = self.settings.limits.max_inputs
         if len(items) > limit:
             raise InvalidInput("input", f"at most {limit} inputs are taken in one request, not {len(items)}")
@@ -128,6 +134,7 @@ class Service:
         except Exception:
             self.cancel(task, tickets, "disconnect")
             raise
+        note_tickets(tickets)
         return Submission(items, tickets)
 
     def cancel(self, task: LoadedTask, tickets: Sequence[Ticket], reason: str) -> None:
@@ -157,7 +164,8 @@ class Service:
         return list(await asyncio.gather(*(ticket.result() for ticket in submission.tickets)))
 
     def close(self) -> None:
-        """Stop the pool."""
+        """Stop the pool, and send the last traces."""
+        self.tracer.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 

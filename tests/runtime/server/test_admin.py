@@ -42,8 +42,9 @@ def test_context_is_bounded_when_the_settings_say_so(server: RunningServer) -> N
 
 def test_metrics_have_their_names_and_few_series_when_clients_misbehave(server: RunningServer) -> None:
     server.post("/v1/completions", prompt="the fox", max_tokens=5)
-    for index in range(60):
+    for index in range(1000):
         server.http.post("/v1/completions", json={"model": f"made-up-{index}", "prompt": "a"})
+        server.http.post(f"/v2/models/made-up-{index}/infer", json={})
         server.http.get(f"/nothing/{index}")
     families = {family.name: family for family in text_string_to_metric_families(server.admin.get("/metrics").text)}
     expected = {
@@ -61,6 +62,10 @@ def test_metrics_have_their_names_and_few_series_when_clients_misbehave(server: 
         "inference_batch_size": "histogram",
         "inference_batch_tokens": "histogram",
         "inference_batch_padding_ratio": "histogram",
+        "inference_request_tokens": "histogram",
+        "inference_cancel_latency_seconds": "histogram",
+        "inference_images": "counter",
+        "inference_diffusion_steps": "counter",
         "inference_kv_cache_usage_ratio": "gauge",
         "inference_model_load_seconds": "gauge",
         "inference_model_ready": "gauge",
@@ -69,12 +74,15 @@ def test_metrics_have_their_names_and_few_series_when_clients_misbehave(server: 
         "vllm:num_requests_running": "gauge",
         "vllm:num_requests_waiting": "gauge",
         "vllm:kv_cache_usage_perc": "gauge",
+        "vllm:cache_config_info": "gauge",
     }
     assert {name: families[name].type for name in expected} == expected
     samples = [sample for family in families.values() for sample in family.samples]
     assert len(samples) < 1000
     assert {sample.labels["model"] for sample in samples if "model" in sample.labels} == {"tiny", "_other"}
     info = next(sample for sample in families["inference_model_info"].samples)
+    stages = {sample.labels["stage"] for sample in samples if "stage" in sample.labels and "load" not in sample.name}
+    assert stages == {"tokenize", "forward", "sample"}
     assert (info.labels["dtype"], info.labels["device"], info.labels["task"]) == ("float32", "cpu", "chat")
 
 

@@ -1,0 +1,68 @@
+"""Metrics whose values are read from the engine when they are asked for, and their names in vLLM.
+
+Gateways and autoscalers of inference servers read vLLM's gauges; with the aliases, stock configurations work. A slot
+cache has no blocks: it counts as blocks of one token.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from modelservice_runtime.engine.scheduling import Stats
+
+GENERATIVE = ("chat", "text-generation", "text2text-generation", "image-text-to-text")
+
+
+class Live(Collector):
+    """Gauges of this moment. `name` tells (model, task); `cache_tokens` is what the KV cache may hold."""
+
+    def __init__(
+        self,
+        name: Callable[[], tuple[str, str]],
+        stats: Callable[[], Stats],
+        heartbeat_age: Callable[[], float],
+        *,
+        vllm: bool,
+    ) -> None:
+        self._name = name
+        self._stats = stats
+        self._heartbeat_age = heartbeat_age
+        self._vllm = vllm
+        self.cache_tokens = 0
+        self.gpu_memory: Callable[[], Mapping[str, Mapping[str, int]]] = dict
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the families."""
+        stats = self._stats()
+        model, task = self._name()
+        both = {"model": model, "task": task}
+        yield _gauge("inference_requests_running", "Items being computed", both, stats.running)
+        yield _gauge("inference_requests_queued", "Items waiting", both, stats.queued)
+        yield _gauge("inference_kv_cache_usage_ratio", "Used share of the KV cache", {"model": model}, stats.kv_usage)
+        yield _gauge("inference_worker_heartbeat_age_seconds", "Age of the last step", {}, self._heartbeat_age())
+        yield from self._memory()
+        if self._vllm and task in GENERATIVE:
+            yield from self._aliases({"model_name": model}, stats)
+
+    def _memory(self) -> Iterable[Metric]:
+        memory = self.gpu_memory()
+        if memory:
+            family = GaugeMetricFamily("inference_gpu_memory_bytes", "Memory of the device", labels=("device", "kind"))
+            for device, kinds in memory.items():
+                for kind, size in kinds.items():
+                    family.add_metric((device, kind), size)
+            yield family
+
+    def _aliases(self, label: dict[str, str], stats: Stats) -> Iterable[Metric]:
+        yield _gauge("vllm:num_requests_running", "Same as inference_requests_running", label, stats.running)
+        yield _gauge("vllm:num_requests_waiting", "Same as inference_requests_queued", label, stats.queued)
+        yield _gauge("vllm:kv_cache_usage_perc", "Same as inference_kv_cache_usage_ratio", label, stats.kv_usage)
+        blocks = {"block_size": "1", "num_gpu_blocks": str(self.cache_tokens)}
+        yield _gauge("vllm:cache_config_info", "The KV cache: blocks of one token", {**label, **blocks}, 1)
+
+
+def _gauge(name: str, documentation: str, labels: dict[str, str], value: float) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, documentation, labels=tuple(labels))
+    family.add_metric(tuple(labels.values()), value)
+    return family
