@@ -20,7 +20,7 @@ from modelservice_runtime.server.routes.v2 import v2_routes
 from modelservice_runtime.server.service import Service
 
 # FastAPI's own telemetry records the messages of exceptions, which may hold what clients sent; see `tracing.py`.
-TELEMETRY = ("tracing", "metrics", "logs", "operation_spans", "auto_configure")
+NO_TELEMETRY = TelemetryConfig(tracing=False, metrics=False, logs=False, operation_spans=False, auto_configure=False)
 
 
 def build_app(service: Service) -> ASGIApp:
@@ -31,7 +31,7 @@ def build_app(service: Service) -> ASGIApp:
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
-        telemetry=TelemetryConfig(**dict.fromkeys(TELEMETRY, False)),
+        telemetry=NO_TELEMETRY,
     )
     install_errors(app, service.metrics)
     for routes in (model_routes, generation_routes, encoder_routes, v1_routes, v2_routes):
