@@ -84,7 +84,9 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_fetch(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("uri", metavar="URI", help="hf://ORG/NAME or https://HOST/PATH")
+    parser.add_argument(
+        "uri", metavar="URI", help="hf://ORG/NAME, https://HOST/PATH, or s3://, gs:// or az://BUCKET/FOLDER"
+    )
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder to fill")
     parser.add_argument("--revision", default="", help="branch, tag or commit of a hub repository")
     parser.add_argument("--include", action="append", default=[], metavar="PATTERN", help="weight files to take")
@@ -93,7 +95,9 @@ def _add_fetch(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_inspect(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="FOLDER_OR_URI", help="a local folder or hf://ORG/NAME")
+    parser.add_argument(
+        "model", metavar="FOLDER_OR_URI", help="a local folder, hf://ORG/NAME, or s3://, gs:// or az://BUCKET/FOLDER"
+    )
     parser.add_argument("--revision", default="", help="branch, tag or commit of a hub repository")
     parser.add_argument("--tries", type=_positive, default=5, help="tries in a row without progress (default: 5)")
 

@@ -111,6 +111,8 @@ VALID = (
     Row("a folder of a volume", service(uri="pvc://models/team/chat/")),
     Row("an image with a tag", service(uri=OCI)),
     Row("an image with a digest", service(uri=f"oci://registry.example.com/org/model@sha256:{'0' * 64}")),
+    Row("a folder of a bucket", service(uri="s3://bucket/model", model={"secretRef": {"name": "s3"}})),
+    Row("a whole container", service(uri="az://models")),
     Row("an image on a port", service(uri="oci://localhost:5000/model:1")),
     Row("the longest name", service(name="a" * 45)),
     Row("no replica", service(replicas=0)),
@@ -145,9 +147,6 @@ VALID = (
 )
 
 NOT_YET = (
-    Row("s3", service(uri="s3://bucket/model"), "spec.model.uri", "hf://org/name"),
-    Row("gs", service(uri="gs://bucket/model"), "spec.model.uri", "hf://org/name"),
-    Row("az", service(uri="az://container/model"), "spec.model.uri", "hf://org/name"),
     Row("a task", service(model={"task": "text-to-image"}), "spec.model.task", "set one of them or remove"),
     Row("remote code", service(model={"trustRemoteCode": True}), "spec.model.trustRemoteCode", "remove it"),
     Row("adapters", service(model={"adapters": [{"name": "fin", "uri": HF}]}), "spec.model.adapters", "remove it"),

@@ -40,6 +40,10 @@ def _https_with_header() -> Case:
     return make_modelservice(uri).with_model(secretRef={"name": "basic"}).build(), None
 
 
+def _bucket() -> Case:
+    return make_modelservice("s3://models/team/chat").with_model(secretRef={"name": "s3"}).build(), None
+
+
 def _image() -> Case:
     service = make_modelservice("oci://registry.example.com/models/chat:2@sha256:" + "a" * 64)
     security = {"imagePullSecrets": [{"name": "registry"}], "serviceAccountName": "mine"}
@@ -119,8 +123,8 @@ def _exposed() -> Case:
 CASES: dict[str, Callable[[], Case]] = {
     function.__name__.strip("_").replace("_", "-"): function
     for function in (
-        _minimal, _hub_with_token, _https_with_header, _image, _claim, _gpu_by_profile, _gpu_simulated, _gpu_slices,
-        _placed, _autoscaled, _scaled_by_others, _exposed,
+        _minimal, _hub_with_token, _https_with_header, _bucket, _image, _claim, _gpu_by_profile, _gpu_simulated,
+        _gpu_slices, _placed, _autoscaled, _scaled_by_others, _exposed,
     )
 }  # fmt: skip
 

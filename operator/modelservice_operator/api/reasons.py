@@ -147,7 +147,8 @@ _MODEL: Final[dict[Reason, ReasonDetail]] = {
     ),
     Reason.MODEL_AUTH_FAILED: ReasonDetail(
         "The source refused the credentials, or wanted some and got none.",
-        "Point spec.model.secretRef at a Secret with a valid key `token` (hf) or `authorization` (https).",
+        "Point spec.model.secretRef at a Secret with a valid key `token` (hf) or `authorization` (https), or with the "
+        "variables of the store (s3, gs, az).",
     ),
     Reason.MODEL_GATED: ReasonDetail(
         "The model is gated and the account of the token has not been granted access.",

@@ -34,7 +34,10 @@ PATTERNS: Final[dict[str, str]] = {
     "az": f"^az://[a-z0-9][a-z0-9._-]{{1,62}}(/{_SEGMENT})*/?$",
 }
 
-FORMS: Final = "hf://org/name[@revision], https://host/path, pvc://claim[/path] or oci://registry/name[:tag]"
+FORMS: Final = (
+    "hf://org/name[@revision], https://host/path, s3://bucket/path, gs://bucket/path, az://container/path, "
+    "pvc://claim[/path] or oci://registry/name[:tag]"
+)
 """The forms that work, for messages."""
 
 REMOTE_SCHEMES: Final = ("hf", "https", "s3", "gs", "az")

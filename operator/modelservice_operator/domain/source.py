@@ -13,7 +13,8 @@ from ..api.v1alpha1 import ModelService
 MODEL_VOLUME: Final = "model"
 
 _CREDENTIALS: Final = {"hf": ("HF_TOKEN", "token"), "https": ("HTTP_AUTHORIZATION", "authorization")}
-"""Environment variable of the fetch container, and key of the Secret, by scheme."""
+"""Environment variable of the fetch container, and key of the Secret, by scheme. Object stores know many kinds of
+credentials, so there every key of the Secret is a variable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Source:
     mount: dict[str, Any]
     fetch_args: tuple[str, ...] = ()
     fetch_env: tuple[dict[str, Any], ...] = ()
+    fetch_env_from: tuple[dict[str, Any], ...] = ()
 
 
 def model_dir(service: ModelService) -> str:
@@ -46,7 +48,7 @@ def source_of(service: ModelService, pull_policy: str) -> Source:
         sub_path = {"subPath": uri.path} if uri.path else {}
         return Source({"name": MODEL_VOLUME, "persistentVolumeClaim": claim}, {**mount, **sub_path})
     volume = {"name": MODEL_VOLUME, "emptyDir": {}}
-    return Source(volume, mount, _fetch_args(service, uri), _fetch_env(service, uri))
+    return Source(volume, mount, _fetch_args(service, uri), _fetch_env(service, uri), _fetch_env_from(service, uri))
 
 
 def _fetch_args(service: ModelService, uri: ModelUri) -> tuple[str, ...]:
@@ -74,3 +76,10 @@ def _fetch_env(service: ModelService, uri: ModelUri) -> tuple[dict[str, Any], ..
     variable, key = _CREDENTIALS[uri.scheme]
     reference = {"name": secret.name, "key": key, "optional": False}
     return ({"name": variable, "valueFrom": {"secretKeyRef": reference}},)
+
+
+def _fetch_env_from(service: ModelService, uri: ModelUri) -> tuple[dict[str, Any], ...]:
+    secret = service.spec.model.secret_ref
+    if secret is None or uri.scheme in _CREDENTIALS:
+        return ()
+    return ({"secretRef": {"name": secret.name, "optional": False}},)

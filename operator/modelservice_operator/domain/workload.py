@@ -89,7 +89,7 @@ def _fetch(service: ModelService, profile: RuntimeProfile | None, source: Source
         "command": [contract.RUNTIME_COMMAND],
         "args": list(source.fetch_args),
         "env": _env(service, profile, source.fetch_env),
-        "env_from": [entry.manifest() for entry in service.spec.runtime.env_from],
+        "env_from": [*(entry.manifest() for entry in service.spec.runtime.env_from), *source.fetch_env_from],
         "resources": merge_resources(FETCH_REQUESTS, service.spec.loader.resources),
         "mounts": [
             {"name": MODEL_VOLUME, "mountPath": model_dir(service)},

@@ -1,4 +1,4 @@
-"""Parses the address of a model: `hf://org/name`, `https://host/path`, or a local folder."""
+"""Parses the address of a model: a hub's, a web server's, an object store's, or a local folder."""
 
 import re
 from dataclasses import dataclass
@@ -8,7 +8,9 @@ from modelservice_runtime.errors import BadSettings
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 SHA256_FRAGMENT = re.compile(r"sha256=([0-9a-f]{64})")
+BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,221}[a-z0-9]")
 MOUNTED = ("pvc", "oci")
+STORES = ("s3", "gs", "az")
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,17 @@ class WebAddress:
         return urlsplit(self.url).path.rpartition("/")[2]
 
 
-Address = HubAddress | WebAddress
+@dataclass(frozen=True)
+class StoreAddress:
+    """A folder (`prefix`, without slashes around it) of a bucket of an object store."""
+
+    uri: str
+    scheme: str
+    bucket: str
+    prefix: str
+
+
+Address = HubAddress | WebAddress | StoreAddress
 
 
 def has_scheme(text: str) -> bool:
@@ -50,6 +62,8 @@ def parse_address(uri: str) -> Address:
         return HubAddress(uri, rest)
     if scheme == "https":
         return _parse_web(uri)
+    if scheme in STORES:
+        return _parse_store(uri, scheme, rest)
     if scheme in MOUNTED:
         raise BadSettings(
             f"{scheme}:// models are mounted into the pod, not fetched: {uri!r}",
@@ -57,7 +71,17 @@ def parse_address(uri: str) -> Address:
         )
     if scheme == "http":
         raise BadSettings(f"{uri!r} is not encrypted", hint="serve the model over https")
-    raise BadSettings(f"cannot fetch {uri!r}", hint="fetchable addresses start with hf:// or https://")
+    raise BadSettings(
+        f"cannot fetch {uri!r}", hint="fetchable addresses start with hf://, https://, s3://, gs:// or az://"
+    )
+
+
+def _parse_store(uri: str, scheme: str, rest: str) -> StoreAddress:
+    bucket, _, path = rest.partition("/")
+    prefix = path.strip("/")
+    if not BUCKET_NAME.fullmatch(bucket) or any(part in ("", ".", "..") for part in prefix.split("/") if prefix):
+        raise BadSettings(f"{uri!r} is no {scheme}:// address", hint=f"write {scheme}://BUCKET/FOLDER")
+    return StoreAddress(uri, scheme, bucket, prefix)
 
 
 def _parse_web(uri: str) -> WebAddress:

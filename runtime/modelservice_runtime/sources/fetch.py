@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from modelservice_runtime.sources.address import HubAddress, WebAddress, parse_address
+from modelservice_runtime.sources.address import HubAddress, StoreAddress, WebAddress, parse_address
 from modelservice_runtime.sources.inspect import ModelCard, inspect_folder
 from modelservice_runtime.sources.retry import Retry
 
@@ -60,6 +60,10 @@ def fetch_model(request: FetchRequest) -> FetchResult:
         from modelservice_runtime.sources.web import fetch_from_web  # noqa: PLC0415
 
         fetch_from_web(address, request.folder, include=request.include, exclude=request.exclude, retry=request.retry)
+    elif isinstance(address, StoreAddress):
+        from modelservice_runtime.sources.store import fetch_from_store  # noqa: PLC0415
+
+        fetch_from_store(address, request.folder, include=request.include, exclude=request.exclude, retry=request.retry)
     card = inspect_folder(request.folder)
     result = FetchResult(card, time.monotonic() - start)
     log.info("the model is complete", extra=result.to_result())

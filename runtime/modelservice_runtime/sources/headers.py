@@ -9,6 +9,7 @@ import math
 import os
 import struct
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,11 +56,16 @@ class TensorSummary:
     def add_file(self, path: Path) -> None:
         """Add one file. Raises UnusableModel when it cannot be read, is damaged or cut short."""
         size = path.stat().st_size
-        raw = _read_header(path, size)
-        tensors = _parse_header(path, raw)
+        try:
+            with path.open("rb") as file:
+                raw = read_header(str(path), size, file.read)
+        except OSError as error:
+            hint = f"the server runs as user {os.getuid()}; make the model's files readable for it (chmod a+rX)"
+            raise UnusableModel(f"{path} cannot be read: {error.strerror}", hint=hint) from None
+        tensors = _parse_header(str(path), raw)
         promised = 8 + len(raw) + max((tensor.end for tensor in tensors), default=0)
         if promised != size:
-            raise _damaged(path, f"the header promises {promised} bytes, the file has {size}")
+            raise _damaged(str(path), f"the header promises {promised} bytes, the file has {size}")
         for tensor in tensors:
             if tensor.dtype not in BUFFER_DTYPES:
                 self.parameters[tensor.dtype] += tensor.elements
@@ -73,20 +79,19 @@ class _Tensor:
     end: int
 
 
-def _read_header(path: Path, size: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            head = file.read(8)
-            length = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
-            if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
-                raise _damaged(path, "its header does not fit the file")
-            return file.read(length)
-    except OSError as error:
-        hint = f"the server runs as user {os.getuid()}; make the model's files readable for it (chmod a+rX)"
-        raise UnusableModel(f"{path} cannot be read: {error.strerror}", hint=hint) from None
+def read_header(name: str, size: int, read: Callable[[int], bytes]) -> bytes:
+    """Return the JSON header of a file of `size` bytes, by two calls of `read` from its beginning on.
+
+    Raises UnusableModel when the length that the file states cannot be true.
+    """
+    head = read(8)
+    length = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
+    if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
+        raise _damaged(name, "its header does not fit the file")
+    return read(length)
 
 
-def _parse_header(path: Path, raw: bytes) -> list[_Tensor]:
+def _parse_header(name: str, raw: bytes) -> list[_Tensor]:
     try:
         header = json.loads(raw)
         header.pop("__metadata__", None)
@@ -95,13 +100,13 @@ def _parse_header(path: Path, raw: bytes) -> list[_Tensor]:
             for entry in header.values()
         ]
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
-        raise _damaged(path, f"its header is malformed ({type(error).__name__})") from None
+        raise _damaged(name, f"its header is malformed ({type(error).__name__})") from None
     if any(tensor.elements < 0 or tensor.end < 0 for tensor in tensors):
-        raise _damaged(path, "its header names negative sizes")
+        raise _damaged(name, "its header names negative sizes")
     return tensors
 
 
-def _damaged(path: Path, problem: str) -> UnusableModel:
+def _damaged(name: str, problem: str) -> UnusableModel:
     return UnusableModel(
-        f"{path} is damaged: {problem}", hint="copy or download the file again; it may have been cut short"
+        f"{name} is damaged: {problem}", hint="copy or download the file again; it may have been cut short"
     )

@@ -12,16 +12,20 @@ from types import TracebackType
 
 log = logging.getLogger(__name__)
 
+BLOCK_BYTES = 512
+"""The unit of `st_blocks`, whatever the file system's own blocks are."""
+
 
 def folder_bytes(folder: Path) -> int:
-    """Sum of the sizes of all files below a folder; files that vanish meanwhile count as nothing."""
+    """Sum of what all files below a folder hold; holes, and files that vanish meanwhile, count as nothing."""
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:
             try:
-                total += os.stat(os.path.join(parent, name)).st_size
+                found = os.stat(os.path.join(parent, name))
             except FileNotFoundError:
                 continue
+            total += min(found.st_size, found.st_blocks * BLOCK_BYTES)
     return total
 
 

@@ -41,12 +41,12 @@ def test_body_is_refused_when_its_chunks_grow_too_large(server: RunningServer) -
 
 
 def test_dripping_client_is_cut_off_and_disturbs_nobody(server: RunningServer) -> None:
-    client = connect(server, HEAD + b"content-length: 1000\r\n\r\n{")
-    began = time.monotonic()
-    assert server.post("/v1/completions", prompt="a", max_tokens=4).status_code == 200
-    client.settimeout(5)
-    assert status_line(client) == b"HTTP/1.1 408 Request Timeout"
-    assert time.monotonic() - began < 3
+    with connect(server, HEAD + b"content-length: 1000\r\n\r\n{") as client:
+        began = time.monotonic()
+        assert server.post("/v1/completions", prompt="a", max_tokens=4).status_code == 200
+        client.settimeout(5)
+        assert status_line(client) == b"HTTP/1.1 408 Request Timeout"
+        assert time.monotonic() - began < 3
 
 
 def test_requests_above_the_bound_get_503_and_the_server_recovers(server: RunningServer) -> None:
@@ -65,9 +65,9 @@ def test_connection_is_closed_when_its_headers_never_come(
     server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("modelservice_runtime.server.connection.HEADER_SECONDS", 0.3)
-    client = connect(server, b"POST /v1/comp")
-    client.settimeout(5)
-    assert client.recv(1) == b""
+    with connect(server, b"POST /v1/comp") as client:
+        client.settimeout(5)
+        assert client.recv(1) == b""
 
 
 def test_nothing_of_a_body_is_in_an_error_or_a_log(server: RunningServer, caplog: pytest.LogCaptureFixture) -> None:

@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelservice_operator.api.names import DESIRED_HASH
@@ -201,7 +201,7 @@ _SPECS = st.fixed_dictionaries(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(_SPECS)
 def test_planning_again_does_nothing_when_the_server_has_defaulted_what_was_applied(spec: dict[str, Any]) -> None:
     manifests = render_all(make_modelservice().with_spec(**spec).build())

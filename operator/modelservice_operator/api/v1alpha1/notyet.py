@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..markers import Cel
-from ..uri import FORMS, scheme_of
 from .block import Block
 
 
@@ -99,16 +98,8 @@ _LIMITS: Final[tuple[_Absent | _Only, ...]] = (
 )
 
 _METRICS: Final = ("CPU", "Memory")
-_SCHEMES: Final = ("s3", "gs", "az")
 
 NOT_YET: Final[tuple[Cel, ...]] = (
-    Cel(
-        f"!self.model.uri.matches('^({'|'.join(_SCHEMES)})://')",
-        f"s3://, gs:// and az:// do not work in this version; use {FORMS}",
-        lambda spec: scheme_of(spec.model.uri) not in _SCHEMES,
-        field="model.uri",
-        reason="FieldValueForbidden",
-    ),
     Cel(
         f"{_missing('autoscaling.metrics')} || self.autoscaling.metrics.all(m, m.type in {list(_METRICS)})",
         "only the types CPU and Memory work in this version; use them, or backend: External with a scaler of yours",

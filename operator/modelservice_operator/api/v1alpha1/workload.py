@@ -141,7 +141,9 @@ class Model(Block):
     """Name of the model in requests and answers; empty means metadata.name."""
     secret_ref: NameRef | None = None
     """Secret in the same namespace with the credentials of the source: key `token` for hf://, key `authorization` (the
-    whole header) for https://."""
+    whole header) for https://; for s3://, gs:// and az:// every key is a variable of the store's own tools, such as
+    AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL, GOOGLE_SERVICE_ACCOUNT_KEY, or
+    AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY."""
     files: Files | None = None
     """Which files of the source are fetched."""
     adapters: AdapterList = Field(default_factory=list)
