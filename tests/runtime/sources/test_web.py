@@ -224,7 +224,7 @@ def test_fetch_says_disk_full_before_it_starts_when_there_is_no_room(
         ("https://example.org/m.tar#md5=00", "no digest"),
         ("http://example.org/m.tar", "not encrypted"),
         ("ftp://example.org/m.tar", "cannot fetch"),
-        ("s3://bucket/m", "cannot fetch"),
+        ("ftp://bucket/m", "cannot fetch"),
         ("pvc://claim/path", "mounted into the pod"),
         ("oci://registry/image", "mounted into the pod"),
         ("hf://", "no hub address"),
