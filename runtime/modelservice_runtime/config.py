@@ -173,6 +173,8 @@ class LimitsSection(Section):
     max_pixels: int = Field(default=50_000_000, ge=1, le=178_000_000, description="Pixels of one image.")
     max_inputs: int = Field(default=256, ge=1, description="Inputs (texts, prompts) in one request.")
     max_new_tokens: int = Field(default=4096, ge=1, description="Tokens that one request may generate.")
+    max_steps: int = Field(default=150, ge=1, description="Denoising steps of one generated image.")
+    max_drawn_pixels: int = Field(default=1 << 22, ge=64, description="Pixels of one generated image.")
     max_batch_tokens: int = Field(default=8192, ge=16, description="Padded tokens in one forward pass.")
     max_batch_size: int = Field(default=64, ge=1, description="Sequences in one forward pass of an encoder.")
     max_queue: int = Field(default=256, ge=1, description="Requests that may wait; the next one is refused.")

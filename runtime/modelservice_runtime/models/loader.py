@@ -31,7 +31,7 @@ def load_tokenizer(folder: ModelFolder, settings: Settings, *, fast: bool = True
     """Load the tokenizer. Raises UnusableModel when there is none, or with `fast` none of the fast kind."""
     refuse_remote_code(folder, settings)
     require_tokenizer(folder)
-    with _explained(folder):
+    with explained(folder):
         tokenizer = AutoTokenizer.from_pretrained(
             folder.path, local_files_only=True, trust_remote_code=settings.model.trust_remote_code
         )
@@ -46,7 +46,7 @@ def load_tokenizer(folder: ModelFolder, settings: Settings, *, fast: bool = True
 def load_processor(folder: ModelFolder, settings: Settings) -> Any:
     """Load the processor of a model that reads images and text. Raises UnusableModel when there is none."""
     refuse_remote_code(folder, settings)
-    with _explained(folder):
+    with explained(folder):
         return AutoProcessor.from_pretrained(
             folder.path, local_files_only=True, trust_remote_code=settings.model.trust_remote_code, backend="pil"
         )
@@ -55,7 +55,7 @@ def load_processor(folder: ModelFolder, settings: Settings) -> Any:
 def load_image_processor(folder: ModelFolder, settings: Settings) -> Any:
     """Load what turns images into pixel values, in its form without torch. Raises UnusableModel when there is none."""
     refuse_remote_code(folder, settings)
-    with _explained(folder):
+    with explained(folder):
         return AutoImageProcessor.from_pretrained(
             folder.path, local_files_only=True, trust_remote_code=settings.model.trust_remote_code, backend="pil"
         )
@@ -67,7 +67,7 @@ def load_model(auto_class: Any, folder: ModelFolder, settings: Settings, placeme
     Raises UnusableModel when transformers cannot build the model, when weights are missing, or CudaOutOfMemory.
     """
     transformers_logging.disable_progress_bar()
-    with _explained(folder):
+    with explained(folder):
         model, report = auto_class.from_pretrained(
             folder.path,
             dtype=placement.torch_dtype,
@@ -77,7 +77,7 @@ def load_model(auto_class: Any, folder: ModelFolder, settings: Settings, placeme
             trust_remote_code=settings.model.trust_remote_code,
             output_loading_info=True,
         )
-    _refuse_missing(report, folder)
+    refuse_missing(report, folder, folder.card.architecture or "the model")
     model.eval()
     model.requires_grad_(False)
     return model
@@ -111,23 +111,23 @@ def context_length(model: Any, settings: Settings) -> int:
     return wanted or own
 
 
-def _refuse_missing(report: Any, folder: ModelFolder) -> None:
+def refuse_missing(report: Any, folder: ModelFolder, what: str) -> None:
     """Refuse a model whose weights are partly random: it would answer nonsense with confidence."""
     missing = sorted(report.get("missing_keys") or ())
     if missing:
         raise UnusableModel(
-            f"{folder.path} lacks the weights {', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''} of "
-            f"{folder.card.architecture or 'the model'}",
+            f"{folder.path} lacks the weights {', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''} of {what}",
             hint="check model.task and that config.json belongs to these weights",
         )
 
 
 @contextmanager
-def _explained(folder: ModelFolder) -> Iterator[None]:
+def explained(folder: ModelFolder, library: str = "transformers") -> Iterator[None]:
+    """Turn what a library raises while it loads a model into UnusableModel or CudaOutOfMemory."""
     try:
         yield
     except torch.OutOfMemoryError as error:
         raise CudaOutOfMemory(f"the weights of {folder.path} do not fit the accelerator: {error}") from error
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError, TypeError) as error:
         text = " ".join(str(error).split())[:500]
-        raise UnusableModel(f"transformers cannot load {folder.path}: {type(error).__name__}: {text}") from error
+        raise UnusableModel(f"{library} cannot load {folder.path}: {type(error).__name__}: {text}") from error

@@ -14,6 +14,7 @@ from modelservice_runtime.server.guard import Guard, GuardLimits
 from modelservice_runtime.server.lifecycle import State
 from modelservice_runtime.server.routes.encoders import encoder_routes
 from modelservice_runtime.server.routes.generation import generation_routes
+from modelservice_runtime.server.routes.images import image_routes
 from modelservice_runtime.server.routes.models import model_routes
 from modelservice_runtime.server.routes.v1 import v1_routes
 from modelservice_runtime.server.routes.v2 import v2_routes
@@ -34,7 +35,7 @@ def build_app(service: Service) -> ASGIApp:
         telemetry=NO_TELEMETRY,
     )
     install_errors(app, service.metrics)
-    for routes in (model_routes, generation_routes, encoder_routes, v1_routes, v2_routes):
+    for routes in (model_routes, generation_routes, encoder_routes, image_routes, v1_routes, v2_routes):
         app.include_router(routes(service))
     limits = service.settings.limits
     guard_limits = GuardLimits(lambda: body_bytes(service), limits.body_seconds, limits.max_connections)

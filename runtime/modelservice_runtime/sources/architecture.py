@@ -2,7 +2,7 @@
 
 transformers names its classes by what their head computes, so the ending of the name tells the task. A decoder with a
 chat template is a chat model; a bare encoder gives features. Where a class serves several tasks the commonest wins,
-and `spec.model.task` overrules it.
+and `spec.model.task` overrules it. A pipeline of diffusers names its class in `model_index.json`.
 """
 
 from collections.abc import Mapping
@@ -30,11 +30,14 @@ SPEECH_TYPES = ("whisper", "speech_to_text", "moonshine")
 TEXT_TO_TEXT_TYPES = (
     "bart", "blenderbot", "blenderbot-small", "m2m_100", "marian", "mbart", "mt5", "pegasus", "plbart", "t5", "umt5",
 )  # fmt: skip
+PIPELINES = {"StableDiffusionPipeline": "text-to-image", "StableDiffusionXLPipeline": "text-to-image"}
 CAPTION_TYPES = ("blip", "blip-2", "git", "vision-encoder-decoder")
 
 
 def architecture_of(config: Mapping[str, Any]) -> str | None:
-    """Return the first class that config.json names."""
+    """Return the first class that config.json names, or the pipeline that model_index.json does."""
+    if isinstance(config.get("_class_name"), str):
+        return str(config["_class_name"])
     names = config.get("architectures")
     return str(names[0]) if isinstance(names, list) and names else None
 
@@ -42,8 +45,8 @@ def architecture_of(config: Mapping[str, Any]) -> str | None:
 def task_of(config: Mapping[str, Any], *, has_chat_template: bool) -> str | None:
     """Return the task of a model, None when its class tells none."""
     name = architecture_of(config)
-    if name is None:
-        return None
+    if name is None or name in PIPELINES:
+        return PIPELINES.get(name or "")
     kind = config.get("model_type")
     if kind in SPEECH_TYPES and name.endswith("ForConditionalGeneration"):
         return "automatic-speech-recognition"

@@ -40,7 +40,7 @@ from modelservice_runtime.sources.staging import (
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFile
-    from huggingface_hub.utils._safetensors import SafetensorsRepoMetadata
+    from huggingface_hub.utils._safetensors import SafetensorsFileMetadata, SafetensorsRepoMetadata
 
 log = logging.getLogger(__name__)
 
@@ -150,6 +150,19 @@ class Repository:
         try:
             return self._retry.call("reading the weights' headers", headers)
         except (errors.NotASafetensorsRepoError, errors.SafetensorsParsingError) as error:
+            raise UnusableModel(f"{self._id}: {_first_line(error)}") from None
+
+    def read_header(self, path: str) -> "SafetensorsFileMetadata":
+        """Read the header of one file of weights by range requests."""
+        from huggingface_hub import errors  # noqa: PLC0415
+
+        def header() -> "SafetensorsFileMetadata":
+            with self._faults():
+                return self._api.parse_safetensors_file_metadata(self._id, path, revision=self.commit)
+
+        try:
+            return self._retry.call("reading the weights' headers", header)
+        except errors.SafetensorsParsingError as error:
             raise UnusableModel(f"{self._id}: {_first_line(error)}") from None
 
     def download(self, files: Sequence[HubFile], stage: Path) -> None:

@@ -2,7 +2,9 @@
 
 import tempfile
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelservice_runtime.sources.address import HubAddress
 from modelservice_runtime.sources.headers import TensorSummary
@@ -10,8 +12,14 @@ from modelservice_runtime.sources.hub import Repository, prepare_client
 from modelservice_runtime.sources.inspect import ModelCard, describe, has_chat_template, read_config
 from modelservice_runtime.sources.retry import Retry
 from modelservice_runtime.sources.selection import select_files
+from modelservice_runtime.sources.variants import PIPELINE_INDEX, choose_weights
 
-SMALL_FILES = ("config.json", "tokenizer_config.json", "chat_template.jinja", "chat_template.json")
+if TYPE_CHECKING:
+    from huggingface_hub.utils._safetensors import SafetensorsFileMetadata
+
+SMALL_FILES = (PIPELINE_INDEX, "config.json", "tokenizer_config.json", "chat_template.jinja", "chat_template.json")
+
+Counts = Mapping[str, Mapping[str, int]]
 
 
 def inspect_repository(address: HubAddress, revision: str, retry: Retry) -> ModelCard:
@@ -22,13 +30,29 @@ def inspect_repository(address: HubAddress, revision: str, retry: Retry) -> Mode
         prepare_client(Path(scratch) / "client")
         repository = Repository(address, revision, retry)
         files = repository.list_files()
-        select_files([file.path for file in files])
+        selected = select_files([file.path for file in files])
         repository.download([file for file in files if file.path in SMALL_FILES], folder)
         config = read_config(folder)
-        weights = repository.read_headers()
         sizes = {file.path: file.size for file in files}
+        counts = _count_pipeline(repository, selected) if PIPELINE_INDEX in selected else _count_model(repository)
         summary = TensorSummary(
-            parameters=Counter(weights.parameter_count),
-            size_bytes=sum(sizes[name] for name in weights.files_metadata),
+            parameters=sum((Counter(count) for count in counts.values()), Counter()),
+            size_bytes=sum(sizes[name] for name in counts),
         )
         return describe(config, summary, has_chat_template(folder), repository.commit)
+
+
+def _count_model(repository: Repository) -> Counts:
+    """Return the parameters of each weight file by type."""
+    headers = repository.read_headers().files_metadata
+    return {name: _by_type(header) for name, header in headers.items()}
+
+
+def _count_pipeline(repository: Repository, selected: Sequence[str]) -> Counts:
+    """Return the parameters of each weight file of a pipeline's parts by type."""
+    names = [name for _, files in choose_weights(selected).values() for name in files]
+    return {name: _by_type(repository.read_header(name)) for name in names}
+
+
+def _by_type(header: "SafetensorsFileMetadata") -> Mapping[str, int]:
+    return {str(kind): count for kind, count in header.parameter_count.items()}

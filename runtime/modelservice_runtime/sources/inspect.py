@@ -1,7 +1,8 @@
 """Tells what a model is from `config.json` and the headers of its safetensors files: no torch, a few milliseconds.
 
-The same description goes into the result of `fetch`, the output of `inspect` and the server's `/status`. Whatever
-makes a folder impossible to serve is found here, before anything heavy is imported.
+A pipeline of diffusers has `model_index.json` instead. The same description goes into the result of `fetch`, the output
+of `inspect` and the server's `/status`. Whatever makes a folder impossible to serve is found here, before anything
+heavy is imported.
 """
 
 import json
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from modelservice_runtime.errors import BadSettings, ModelNotFound, UnusableModel
+from modelservice_runtime.sources import pipelines
 from modelservice_runtime.sources.address import StoreAddress, WebAddress, has_scheme, parse_address
 from modelservice_runtime.sources.architecture import architecture_of, task_of
 from modelservice_runtime.sources.headers import TensorSummary
@@ -99,12 +101,14 @@ def describe(config: Mapping[str, Any], summary: TensorSummary, chat_template: b
         dtype=summary.dtype or None,
         size_bytes=summary.size_bytes,
         resolved_revision=revision,
-        needs_remote_code="auto_map" in config,
+        needs_remote_code="auto_map" in config or pipelines.needs_remote_code(config),
     )
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Read config.json. Raises UnusableModel when it is missing or no JSON object."""
+    """Read config.json, or a pipeline's model_index.json. Raises UnusableModel when it is missing or no JSON object."""
+    if pipelines.is_pipeline(folder):
+        return pipelines.read_index(folder)
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -122,6 +126,8 @@ def weight_files(folder: Path) -> list[Path]:
 
     Raises UnusableModel when there are none or a shard is missing.
     """
+    if pipelines.is_pipeline(folder):
+        return pipelines.weight_files(folder)
     if (folder / INDEX).is_file():
         return _shards(folder)
     if (folder / SINGLE).is_file():

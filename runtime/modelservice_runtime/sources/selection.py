@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from modelservice_runtime.errors import UnusableModel
+from modelservice_runtime.sources.variants import PIPELINE_INDEX, choose_weights
 
 DESCRIPTION = (
     "*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "*.spm", "*.bpe", "*.py", "LICENSE*", "README.md",
@@ -52,7 +53,10 @@ def _matches(path: str, patterns: Iterable[str]) -> bool:
 
 
 def _drop_second_copies(paths: list[str]) -> list[str]:
-    """Leave out `consolidated*.safetensors`, a second copy that some publishers put beside `model*.safetensors`."""
+    """Leave out second copies of weights: those of a pipeline, and `consolidated*` beside `model*`."""
+    if PIPELINE_INDEX in paths:
+        taken = {path for _, files in choose_weights(paths).values() for path in files}
+        return [path for path in paths if path in taken or not path.endswith(".safetensors")]
     if not any(path.startswith("model") and path.endswith(".safetensors") for path in paths):
         return paths
     return [path for path in paths if not fnmatchcase(path, "consolidated*.safetensors")]

@@ -82,6 +82,7 @@ TASKS = (
     TaskInfo("image-text-to-text", "visual_chat", "/v1/chat/completions", "image_prompt", "completion", media=True),
     TaskInfo("text-classification", "classification", "/v1/classify", "text", "labels"),
     TaskInfo("feature-extraction", "embedding", "/v1/embeddings", "text", "vector"),
+    TaskInfo("text-to-image", "text_to_image", "/v1/images/generations", "picture_prompt", "picture"),
 )
 NAMES = ", ".join(info.name for info in TASKS)
 

@@ -71,6 +71,28 @@ class Texts:
 
 
 @dataclass(frozen=True, slots=True)
+class PictureOptions:
+    """How pictures are drawn; None means the model's default. `n` pictures of each prompt, seeds counted up."""
+
+    width: int | None = None
+    height: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    negative_prompt: str = ""
+    seed: int | None = None
+    n: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PicturePrompts:
+    """Descriptions of pictures; `place` comes before the names of fields in complaints."""
+
+    prompts: Sequence[str]
+    options: PictureOptions
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """What a scheduler is given: a value, and its cost in tokens."""
 
@@ -84,6 +106,16 @@ class Label:
 
     label: str
     score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture as a PNG file, and the seed that draws it again."""
+
+    png: bytes
+    width: int
+    height: int
+    seed: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from modelservice_runtime.protocols.instances import pictures, results, texts
+from modelservice_runtime.protocols.instances import drawings, pictures, results, texts
 from modelservice_runtime.protocols.strict import StrictBody
 
 
@@ -43,11 +43,15 @@ READS: Mapping[str, Reads] = {
     "image_prompt": Reads(
         pictures.ImagePromptInstance, "image", pictures.build_image_prompts, {"image": DOT, "prompt": "a picture of"}
     ),
+    "picture_prompt": Reads(
+        drawings.PicturePromptInstance, "prompt", drawings.build_picture_prompts, {"prompt": "a photo of a red fox"}
+    ),
 }
 GIVES: Mapping[str, Gives] = {
     "labels": Gives(results.TopParameters, results.write_labels),
     "vector": Gives(results.NoParameters, results.write_vector),
     "completion": Gives(results.GenerationParameters, results.write_completion),
+    "picture": Gives(drawings.PictureParameters, drawings.write_picture),
 }
 
 

@@ -44,6 +44,10 @@ REGULAR: Mapping[str, tuple[OutputTensor, ...]] = {
         OutputTensor("text", "BYTES", itemgetter("text")),
         OutputTensor("finish_reason", "BYTES", itemgetter("finish_reason")),
     ),
+    "picture": (
+        OutputTensor("image", "BYTES", itemgetter("image")),
+        OutputTensor("seed", "INT64", itemgetter("seed")),
+    ),
 }
 STRUCTURED = (OutputTensor("predictions", "BYTES", lambda result: json.dumps(result, ensure_ascii=False)),)
 
