@@ -80,6 +80,7 @@ TASKS = (
     TaskInfo("summarization", "text2text", "/v1/completions", "prompt", "completion"),
     TaskInfo("translation", "text2text", "/v1/completions", "prompt", "completion"),
     TaskInfo("image-text-to-text", "visual_chat", "/v1/chat/completions", "image_prompt", "completion", media=True),
+    TaskInfo("image-to-text", "captioning", "/v1/chat/completions", "image_prompt", "completion", media=True),
     TaskInfo("text-classification", "classification", "/v1/classify", "text", "labels"),
     TaskInfo("feature-extraction", "embedding", "/v1/embeddings", "text", "vector"),
     TaskInfo("text-to-image", "text_to_image", "/v1/images/generations", "picture_prompt", "picture"),

@@ -1,6 +1,6 @@
 """The images of a request, decoded within bounds that hold for all of them together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from PIL import Image
@@ -8,7 +8,7 @@ from PIL import Image
 from modelservice_runtime.config import Settings
 from modelservice_runtime.media.image import decode_image
 from modelservice_runtime.media.source import make_reader
-from modelservice_runtime.tasks.inputs import InvalidInput
+from modelservice_runtime.tasks.inputs import Conversation, ImagePrompts, InvalidInput, Item, TextPrompts
 
 MOST_IMAGES = 16
 
@@ -44,3 +44,14 @@ def take_images(messages: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, A
         kept = [{"type": "image"} if part["type"] == "image" else part for part in parts]
         bare.append({**message, "content": kept})
     return bare, sources
+
+
+def prepare_tokens(
+    prepare: Callable[[TextPrompts], Sequence[Item]], tokens: Sequence[int], request: Conversation | ImagePrompts
+) -> Sequence[Item]:
+    """Return the generations that `prepare` makes of a prompt's tokens, naming the request's fields when it refuses."""
+    try:
+        return prepare(TextPrompts([tokens], request.options, request.max_tokens_field))
+    except InvalidInput as error:
+        own = "messages" if isinstance(request, Conversation) else "instances"
+        raise InvalidInput(own if error.field == "prompt" else error.field, str(error), reason=error.reason) from None

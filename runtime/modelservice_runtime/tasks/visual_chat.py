@@ -17,8 +17,8 @@ from modelservice_runtime.models.loader import context_length, count_parameters,
 from modelservice_runtime.models.visual_decoder import VisualDecoder
 from modelservice_runtime.tasks.base import ModelFacts, TaskContext
 from modelservice_runtime.tasks.generation import GenerationTask
-from modelservice_runtime.tasks.inputs import Conversation, ImagePrompt, ImagePrompts, InvalidInput, Item, TextPrompts
-from modelservice_runtime.tasks.pictures import PictureReader, take_images
+from modelservice_runtime.tasks.inputs import Conversation, ImagePrompt, ImagePrompts, InvalidInput, Item
+from modelservice_runtime.tasks.pictures import PictureReader, prepare_tokens, take_images
 
 NOT_SOURCE = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
 IMAGE = {"type": "image"}
@@ -63,11 +63,7 @@ class VisualChatTask(GenerationTask):
         request: Conversation | ImagePrompts,
     ) -> list[Item]:
         tokens, source = self._process(messages, self._pictures.read(sources))
-        try:
-            items = super().prepare(TextPrompts([tokens], request.options, request.max_tokens_field))
-        except InvalidInput as error:
-            field = "messages" if error.field == "prompt" else error.field
-            raise InvalidInput(field, str(error), reason=error.reason) from None
+        items = prepare_tokens(super().prepare, tokens, request)
         return [Item(replace(item.value, source=source), item.cost) for item in items]
 
     def _process(

@@ -44,11 +44,11 @@ def data_url(image: Image.Image) -> str:
 
 def make_llava(folder: Path) -> Path:
     """Save a random LLaVA: a CLIP tower of 16 patches before a Llama of two layers."""
-    tokenizer = _image_tokenizer("<image>")
+    tokenizer = image_tokenizer("<image>")
     torch.manual_seed(11)
     config = LlavaConfig(
-        vision_config=CLIPVisionConfig(image_size=SIDE, patch_size=8, projection_dim=32, **_small()),
-        text_config=_llama(len(tokenizer)),
+        vision_config=CLIPVisionConfig(image_size=SIDE, patch_size=8, projection_dim=32, **small()),
+        text_config=llama(len(tokenizer)),
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
         image_seq_length=16,
         vision_feature_layer=-1,
@@ -74,7 +74,8 @@ def write_json(path: Path, **content: Any) -> None:
     path.write_text(json.dumps(content))
 
 
-def _image_tokenizer(*extra: str) -> Any:
+def image_tokenizer(*extra: str) -> Any:
+    """Return a tokenizer that knows some special tokens."""
     tokenizer = byte_level_tokenizer(chat=False)
     tokenizer.add_special_tokens({"additional_special_tokens": [AddedToken(token, special=True) for token in extra]})
     return tokenizer
@@ -85,7 +86,8 @@ def _image_processor() -> Any:
     return CLIPImageProcessor(size=size, crop_size=size, do_center_crop=False)
 
 
-def _small() -> dict[str, Any]:
+def small() -> dict[str, Any]:
+    """Return the sizes that the parts of these models share."""
     return {
         "hidden_size": 32,
         "num_hidden_layers": 2,
@@ -95,7 +97,8 @@ def _small() -> dict[str, Any]:
     }
 
 
-def _llama(vocabulary: int) -> LlamaConfig:
+def llama(vocabulary: int) -> LlamaConfig:
+    """Return the language model of a visual chat model."""
     return LlamaConfig(
         vocab_size=vocabulary,
         num_key_value_heads=1,
@@ -103,5 +106,5 @@ def _llama(vocabulary: int) -> LlamaConfig:
         bos_token_id=0,
         eos_token_id=1,
         pad_token_id=1,
-        **_small(),
+        **small(),
     )
