@@ -16,6 +16,8 @@ from modelservice_runtime.models.folder import ModelFolder, require_tokenizer
 
 logger = logging.getLogger(__name__)
 
+IMAGE_PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+
 
 def refuse_remote_code(folder: ModelFolder, settings: Settings) -> None:
     """Raise UnusableModel when the model needs Python code of its repository and nobody said that it is trusted."""
@@ -55,6 +57,11 @@ def load_processor(folder: ModelFolder, settings: Settings) -> Any:
 def load_image_processor(folder: ModelFolder, settings: Settings) -> Any:
     """Load what turns images into pixel values, in its form without torch. Raises UnusableModel when there is none."""
     refuse_remote_code(folder, settings)
+    if not any((folder.path / name).is_file() for name in IMAGE_PROCESSORS):
+        raise UnusableModel(
+            f"{folder.path} does not say how images are prepared (looked for {', '.join(IMAGE_PROCESSORS)})",
+            hint="add the file of the model; transformers' image_processor.save_pretrained writes it",
+        )
     with explained(folder):
         return AutoImageProcessor.from_pretrained(
             folder.path, local_files_only=True, trust_remote_code=settings.model.trust_remote_code, backend="pil"

@@ -18,7 +18,7 @@ from modelservice_runtime.models.folder import ModelFolder
 from modelservice_runtime.observability.journey import note_tickets
 from modelservice_runtime.observability.metrics import Metrics
 from modelservice_runtime.observability.tracing import open_tracer
-from modelservice_runtime.protocols.instances import read_instances, write_results
+from modelservice_runtime.protocols.instances import is_slow, read_instances, write_results
 from modelservice_runtime.server.errors import ApiError
 from modelservice_runtime.server.guard import MODEL_KEY
 from modelservice_runtime.server.keys import open_keys
@@ -94,7 +94,12 @@ class Service:
         submission = await self.submit(task, parsed)
         results = await self.attend(request, task, submission, self.results(submission))
         began = time.monotonic()
-        written = write_results(info.gives, task.finish(parsed, submission.items, results), known)
+        found = task.finish(parsed, submission.items, results)
+        if is_slow(info.gives):
+            loop = asyncio.get_running_loop()
+            written = await loop.run_in_executor(self._pool, write_results, info.gives, found, known)
+        else:
+            written = write_results(info.gives, found, known)
         self.metrics.stage("postprocess", time.monotonic() - began)
         return written
 

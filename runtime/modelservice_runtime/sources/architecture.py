@@ -19,6 +19,7 @@ TASK_BY_ENDING = (
     ("ForInstanceSegmentation", "image-segmentation"),
     ("ForUniversalSegmentation", "image-segmentation"),
     ("ForImageSegmentation", "image-segmentation"),
+    ("ForSegmentation", "image-segmentation"),
     ("ForSpeechSeq2Seq", "automatic-speech-recognition"),
     ("ForCTC", "automatic-speech-recognition"),
     ("ForTDT", "automatic-speech-recognition"),
@@ -31,7 +32,14 @@ TEXT_TO_TEXT_TYPES = (
     "bart", "blenderbot", "blenderbot-small", "m2m_100", "marian", "mbart", "mt5", "pegasus", "plbart", "t5", "umt5",
 )  # fmt: skip
 PIPELINES = {"StableDiffusionPipeline": "text-to-image", "StableDiffusionXLPipeline": "text-to-image"}
+ZERO_SHOT_TYPES = ("align", "altclip", "chinese_clip", "clip", "metaclip_2", "siglip", "siglip2")
 CAPTION_TYPES = ("blip", "blip-2", "git", "vision-encoder-decoder")
+TASK_BY_TYPE = (
+    (SPEECH_TYPES, ("ForConditionalGeneration",), "automatic-speech-recognition"),
+    (TEXT_TO_TEXT_TYPES, ("ForConditionalGeneration", "MTModel"), "text2text-generation"),
+    (CAPTION_TYPES, ("",), "image-to-text"),
+    (ZERO_SHOT_TYPES, ("Model",), "zero-shot-image-classification"),
+)
 
 
 def architecture_of(config: Mapping[str, Any]) -> str | None:
@@ -48,12 +56,9 @@ def task_of(config: Mapping[str, Any], *, has_chat_template: bool) -> str | None
     if name is None or name in PIPELINES:
         return PIPELINES.get(name or "")
     kind = config.get("model_type")
-    if kind in SPEECH_TYPES and name.endswith("ForConditionalGeneration"):
-        return "automatic-speech-recognition"
-    if kind in TEXT_TO_TEXT_TYPES and name.endswith(("ForConditionalGeneration", "MTModel")):
-        return "text2text-generation"
-    if kind in CAPTION_TYPES:
-        return "image-to-text"
+    for types, endings, special in TASK_BY_TYPE:
+        if kind in types and name.endswith(endings):
+            return special
     if "vision_config" in config and name.endswith("ForConditionalGeneration"):
         return "image-text-to-text"
     task = next((task for ending, task in TASK_BY_ENDING if name.endswith(ending)), None)

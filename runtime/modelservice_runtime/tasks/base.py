@@ -73,6 +73,7 @@ class TaskInfo:
     media: bool = False
 
 
+PREDICT = "/v1/models/{name}:predict"
 TASKS = (
     TaskInfo("chat", "generation", "/v1/chat/completions", "prompt", "completion"),
     TaskInfo("text-generation", "generation", "/v1/completions", "prompt", "completion"),
@@ -84,6 +85,10 @@ TASKS = (
     TaskInfo("text-classification", "classification", "/v1/classify", "text", "labels"),
     TaskInfo("feature-extraction", "embedding", "/v1/embeddings", "text", "vector"),
     TaskInfo("text-to-image", "text_to_image", "/v1/images/generations", "picture_prompt", "picture"),
+    TaskInfo("image-classification", "image_classification", "/v1/classify", "image", "labels", media=True),
+    TaskInfo("zero-shot-image-classification", "zero_shot_images", PREDICT, "image+candidates", "labels", media=True),
+    TaskInfo("object-detection", "object_detection", PREDICT, "image", "boxes", media=True),
+    TaskInfo("image-segmentation", "image_segmentation", PREDICT, "image", "masks", media=True),
 )
 NAMES = ", ".join(info.name for info in TASKS)
 

@@ -93,6 +93,44 @@ class PicturePrompts:
 
 
 @dataclass(frozen=True, slots=True)
+class Images:
+    """Images, each a `data:` URL or base64; `place` names the field of one, `{}` standing for its index.
+
+    `options` are the task's own, None where it has none.
+    """
+
+    sources: Sequence[str]
+    place: str
+    options: "DetectionOptions | MaskOptions | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledImages:
+    """Images, each with the sentences that name its possible labels (`texts`) and the labels themselves."""
+
+    images: Images
+    labels: Sequence[Sequence[str]]
+    texts: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionOptions:
+    """The score that an object must exceed to be told."""
+
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class MaskOptions:
+    """How masks are made; `subtask` is panoptic, instance, semantic, or None for the richest that the model has."""
+
+    subtask: str | None
+    threshold: float
+    mask_threshold: float
+    overlap_mask_area_threshold: float
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """What a scheduler is given: a value, and its cost in tokens."""
 
@@ -123,3 +161,30 @@ class Vector:
     """An embedding as little-endian float32 bytes, so that base64 costs no conversion."""
 
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """An object in an image; the box is left, top, right, bottom in pixels of the image."""
+
+    label: str
+    score: float
+    box: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of an image: the pixels of `Segmentation.ids` that equal `id`. Semantic segments have no score."""
+
+    id: int
+    label: str
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """Which segment each pixel belongs to: `ids` [height, width], an array of numpy, for an image of `size`."""
+
+    ids: Any
+    size: tuple[int, int]
+    segments: Sequence[Segment]

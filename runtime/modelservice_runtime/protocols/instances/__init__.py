@@ -5,6 +5,16 @@ reads and what it gives, which are few kinds: a task's row in `tasks.base.TASKS`
 and gives known kinds needs nothing here.
 """
 
-from .forms import GIVES, READS, Gives, InvalidInstances, Reads, example_of, read_instances, write_results
+from .forms import GIVES, READS, Gives, InvalidInstances, Reads, example_of, is_slow, read_instances, write_results
 
-__all__ = ["GIVES", "READS", "Gives", "InvalidInstances", "Reads", "example_of", "read_instances", "write_results"]
+__all__ = [
+    "GIVES",
+    "READS",
+    "Gives",
+    "InvalidInstances",
+    "Reads",
+    "example_of",
+    "is_slow",
+    "read_instances",
+    "write_results",
+]

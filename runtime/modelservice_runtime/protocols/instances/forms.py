@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from modelservice_runtime.protocols.instances import drawings, pictures, results, texts
+from modelservice_runtime.protocols.instances import drawings, images, pictures, results, texts
 from modelservice_runtime.protocols.strict import StrictBody
 
 
@@ -27,10 +27,14 @@ class Reads:
 
 @dataclass(frozen=True, slots=True)
 class Gives:
-    """A kind of result: the parameters that a call may carry, and how one result becomes a JSON value."""
+    """A kind of result: the parameters that a call may carry, and how one result becomes a JSON value.
+
+    `slow` results are written on the CPU pool, not on the event loop.
+    """
 
     parameters: type[StrictBody]
     write: Callable[[Any, Any], Any]
+    slow: bool = False
 
 
 DOT = (
@@ -46,12 +50,21 @@ READS: Mapping[str, Reads] = {
     "picture_prompt": Reads(
         drawings.PicturePromptInstance, "prompt", drawings.build_picture_prompts, {"prompt": "a photo of a red fox"}
     ),
+    "image": Reads(images.ImageInstance, "image", images.build_images, images.EXAMPLE),
+    "image+candidates": Reads(
+        images.CandidatesInstance,
+        "image",
+        images.build_candidates,
+        images.EXAMPLE | {"candidate_labels": ["a cat", "a dog"]},
+    ),
 }
 GIVES: Mapping[str, Gives] = {
     "labels": Gives(results.TopParameters, results.write_labels),
     "vector": Gives(results.NoParameters, results.write_vector),
     "completion": Gives(results.GenerationParameters, results.write_completion),
     "picture": Gives(drawings.PictureParameters, drawings.write_picture),
+    "boxes": Gives(images.DetectionParameters, images.write_boxes),
+    "masks": Gives(images.MaskParameters, images.write_masks, slow=True),
 }
 
 
@@ -86,6 +99,11 @@ def read_instances(
 def write_results(gives: str, results_: Sequence[Any], parameters: StrictBody) -> list[Any]:
     """Return one JSON value for each result."""
     return [GIVES[gives].write(result, parameters) for result in results_]
+
+
+def is_slow(gives: str) -> bool:
+    """Tell whether writing results of a kind takes long enough to hold up the event loop."""
+    return GIVES[gives].slow
 
 
 def example_of(reads: str) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from modelservice_runtime.protocols.classify import (
+    IMAGE_TASKS,
+    TEXT_TASKS,
     Classification,
     ClassifyRequest,
     ClassifyResponse,
@@ -41,8 +43,8 @@ def encoder_routes(service: Service) -> APIRouter:
     @router.post("/v1/classify", response_model=ClassifyResponse)
     async def classify(body: ClassifyRequest, request: Request) -> Response:
         """Return labels with probabilities for each input."""
-        task, _ = service.require(request, body.model, ("text-classification",))
-        submission = await service.submit(task, body.to_task())
+        task, info = service.require(request, body.model, TEXT_TASKS + IMAGE_TASKS)
+        submission = await service.submit(task, body.to_task(info.name))
         results = await service.attend(request, task, submission, service.results(submission))
         data = []
         for index, labels in enumerate(task.finish(body, submission.items, results)):
