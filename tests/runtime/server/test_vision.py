@@ -1,11 +1,14 @@
 import base64
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tritonclient.http as triton
+from PIL import Image
 
 from tests.matrix.support.vision import make_clip, make_segformer, make_vit, make_yolos, picture, to_url
 from tests.runtime.media.test_image import png_bomb
@@ -116,6 +119,28 @@ def test_subtask_is_refused_when_the_model_does_not_have_it(tmp_path: Path) -> N
     assert "semantic" in message
 
 
+def test_masks_have_the_size_of_the_image_when_segments_were_computed_smaller(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelservice_runtime.tasks.image_segmentation.MOST_VALUES", 900)
+    with running(make_segformer(tmp_path)) as server:
+        segments = predict(server, to_url(picture(0, 60, 44)))[0]
+    masks = [Image.open(BytesIO(base64.b64decode(each["mask"]))) for each in segments]
+    assert {mask.size for mask in masks} == {(60, 44)}
+    covered = sum(np.asarray(mask).astype(int) for mask in masks)
+    assert np.all(covered == 1)
+
+
+def test_images_are_refused_when_they_would_fill_the_memory_together(
+    classifier: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelservice_runtime.tasks.imaging.MOST_PATCHES", 8)
+    status, param, message = refusal(classifier, *[URL] * 3)
+    assert (status, param) == (400, "instances")
+    assert "send fewer" in message
+    assert len(predict(classifier, *[URL] * 2)) == 2
+
+
 def test_template_and_labels_are_refused_when_they_do_not_fit(tmp_path: Path) -> None:
     with running(make_clip(tmp_path)) as server:
         image = {"image": URL}
@@ -130,8 +155,6 @@ def test_template_and_labels_are_refused_when_they_do_not_fit(tmp_path: Path) ->
 
 
 def test_open_inference_protocol_takes_image_files_as_they_are(classifier: RunningServer) -> None:
-    import numpy as np  # noqa: PLC0415
-
     file = base64.b64decode(URL.partition(",")[2])
     tensor = triton.InferInput("image", [1], "BYTES")
     tensor.set_data_from_numpy(np.array([file], dtype=object))
