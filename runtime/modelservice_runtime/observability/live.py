@@ -11,7 +11,17 @@ from prometheus_client.registry import Collector
 
 from modelservice_runtime.engine.scheduling import Stats
 
-GENERATIVE = ("chat", "text-generation", "text2text-generation", "image-text-to-text")
+GENERATIVE = frozenset(
+    (
+        "chat",
+        "text-generation",
+        "text2text-generation",
+        "summarization",
+        "translation",
+        "image-text-to-text",
+        "image-to-text",
+    )
+)
 
 
 class Live(Collector):

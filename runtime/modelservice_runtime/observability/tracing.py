@@ -21,8 +21,11 @@ FLUSH_MILLISECONDS = 2000
 OPERATIONS: Mapping[str, str] = {
     "chat": "chat",
     "image-text-to-text": "chat",
+    "image-to-text": "chat",
     "text-generation": "text_completion",
     "text2text-generation": "text_completion",
+    "summarization": "text_completion",
+    "translation": "text_completion",
     "feature-extraction": "embeddings",
     "text-to-image": "generate_content",
 }
