@@ -6,7 +6,7 @@ from typing import Any
 from transformers import AutoModelForImageClassification
 
 from modelservice_runtime.models.device import choose_placement
-from modelservice_runtime.models.loader import count_parameters, load_image_processor, load_model
+from modelservice_runtime.models.loader import count_parameters, explained, load_image_processor, load_model
 from modelservice_runtime.models.vision import VisionModel, cost_of, shape_of
 from modelservice_runtime.tasks.base import ModelFacts, TaskContext
 from modelservice_runtime.tasks.encoding import make_scheduler
@@ -24,13 +24,15 @@ class ImageClassificationTask:
         self.scheduler = make_scheduler(context, self.run)
         self._reader = ImageReader(context.settings)
         self._vision = vision
+        self._folder = context.folder
         config = vision.model.config
         self._labels = [str(config.id2label[index]) for index in range(config.num_labels)]
         self._activation = _activation(config)
 
     def warm_up(self) -> None:
-        """Classify a blank picture."""
-        self.run([self._vision.prepare(blank_image())])
+        """Classify a blank picture. Raises UnusableModel when the model cannot."""
+        with explained(self._folder):
+            self.run([self._vision.prepare(blank_image())])
 
     def prepare(self, request: Images) -> Sequence[Item]:
         """Decode, scale and normalise."""

@@ -19,7 +19,7 @@ from transformers import (
 
 from modelservice_runtime.errors import UnusableModel
 from modelservice_runtime.models.device import choose_placement
-from modelservice_runtime.models.loader import count_parameters, load_image_processor, load_model
+from modelservice_runtime.models.loader import count_parameters, explained, load_image_processor, load_model
 from modelservice_runtime.models.vision import VisionModel, cost_of, row_of, shape_of
 from modelservice_runtime.tasks.base import ModelFacts, TaskContext
 from modelservice_runtime.tasks.encoding import make_scheduler
@@ -54,15 +54,17 @@ class ImageSegmentationTask:
         self.scheduler = make_scheduler(context, self.run)
         self._reader = ImageReader(context.settings)
         self._vision = vision
+        self._folder = context.folder
         self._subtasks = subtasks
         config = vision.model.config
         self._labels = config.id2label
         self._layers = max(len(config.id2label), int(getattr(config, "num_queries", 0) or 0))
 
     def warm_up(self) -> None:
-        """Look at a blank picture."""
-        image = blank_image()
-        self.run([Query(self._vision.prepare(image), image.size, OPTIONS)])
+        """Look at a blank picture. Raises UnusableModel when the model cannot."""
+        with explained(self._folder):
+            image = blank_image()
+            self.run([Query(self._vision.prepare(image), image.size, OPTIONS)])
 
     def prepare(self, request: Images) -> Sequence[Item]:
         """Decode, scale and normalise. Raises InvalidInput for a subtask that the model does not have."""

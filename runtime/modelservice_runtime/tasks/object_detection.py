@@ -8,7 +8,7 @@ from transformers import AutoModelForObjectDetection
 
 from modelservice_runtime.errors import UnusableModel
 from modelservice_runtime.models.device import choose_placement
-from modelservice_runtime.models.loader import count_parameters, load_image_processor, load_model
+from modelservice_runtime.models.loader import count_parameters, explained, load_image_processor, load_model
 from modelservice_runtime.models.vision import VisionModel, cost_of, shape_of
 from modelservice_runtime.tasks.base import ModelFacts, TaskContext
 from modelservice_runtime.tasks.encoding import make_scheduler
@@ -35,12 +35,14 @@ class ObjectDetectionTask:
         self.scheduler = make_scheduler(context, self.run)
         self._reader = ImageReader(context.settings)
         self._vision = vision
+        self._folder = context.folder
         self._labels = vision.model.config.id2label
 
     def warm_up(self) -> None:
-        """Look at a blank picture."""
-        image = blank_image()
-        self.run([Query(self._vision.prepare(image), (image.height, image.width), THRESHOLD)])
+        """Look at a blank picture. Raises UnusableModel when the model cannot."""
+        with explained(self._folder):
+            image = blank_image()
+            self.run([Query(self._vision.prepare(image), (image.height, image.width), THRESHOLD)])
 
     def prepare(self, request: Images) -> Sequence[Item]:
         """Decode, scale and normalise."""

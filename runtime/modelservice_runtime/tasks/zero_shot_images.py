@@ -11,7 +11,13 @@ import torch
 from transformers import AutoModelForZeroShotImageClassification
 
 from modelservice_runtime.models.device import choose_placement
-from modelservice_runtime.models.loader import count_parameters, load_image_processor, load_model, load_tokenizer
+from modelservice_runtime.models.loader import (
+    count_parameters,
+    explained,
+    load_image_processor,
+    load_model,
+    load_tokenizer,
+)
 from modelservice_runtime.models.vision import VisionModel, cost_of, shape_of
 from modelservice_runtime.tasks.base import ModelFacts, TaskContext
 from modelservice_runtime.tasks.encoding import make_scheduler
@@ -38,12 +44,14 @@ class ZeroShotImagesTask:
         self.scheduler = make_scheduler(context, self.run)
         self._reader = ImageReader(context.settings)
         self._vision = vision
+        self._folder = context.folder
         self._tokenizer = tokenizer
         self._siglip = SIGLIP in vision.model.config.model_type
 
     def warm_up(self) -> None:
-        """Compare a blank picture with two texts."""
-        self.run([Query(self._vision.prepare(blank_image()), ("something", "nothing"))])
+        """Compare a blank picture with two texts. Raises UnusableModel when the model cannot."""
+        with explained(self._folder):
+            self.run([Query(self._vision.prepare(blank_image()), ("something", "nothing"))])
 
     def prepare(self, request: LabelledImages) -> Sequence[Item]:
         """Decode, scale and normalise."""

@@ -10,6 +10,7 @@ import pytest
 import tritonclient.http as triton
 from PIL import Image
 
+from modelservice_runtime.errors import UnusableModel
 from tests.matrix.support.vision import make_clip, make_segformer, make_vit, make_yolos, picture, to_url
 from tests.runtime.media.test_image import png_bomb
 from tests.runtime.support.server import RunningServer, running
@@ -152,6 +153,31 @@ def test_template_and_labels_are_refused_when_they_do_not_fit(tmp_path: Path) ->
         assert (
             predict(server, image | {"candidate_labels": ["cat"], "hypothesis_template": "{}"})[0][0]["label"] == "cat"
         )
+
+
+def test_model_is_refused_at_start_when_nothing_says_how_images_are_prepared(tmp_path: Path) -> None:
+    folder = make_vit(tmp_path)
+    (folder / "preprocessor_config.json").unlink()
+    assert "how images are prepared" in refusal_at_start(folder)
+
+
+def test_model_is_refused_at_start_when_an_image_alone_does_not_suffice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def demand_more(*_: object) -> None:
+        raise ValueError("task_inputs are missing")
+
+    monkeypatch.setattr("modelservice_runtime.models.vision.VisionModel.forward", demand_more)
+    assert "task_inputs are missing" in refusal_at_start(make_yolos(tmp_path))
+
+
+def refusal_at_start(folder: Path) -> str:
+    server = RunningServer(folder)
+    with pytest.raises(UnusableModel) as raised:
+        server.wait_ready()
+    server.join()
+    assert raised.value.exit_code == 65
+    return str(raised.value)
 
 
 def test_open_inference_protocol_takes_image_files_as_they_are(classifier: RunningServer) -> None:
