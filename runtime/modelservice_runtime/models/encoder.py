@@ -1,6 +1,12 @@
-"""Running an encoder over a padded batch of token lists."""
+"""Running an encoder over a padded batch of token lists.
 
+Two texts that are read together are told apart by segments (`token_type_ids`): 0 for the first, 1 for the second. Only
+some architectures have them; whether a model does is found once, and where it does not they are left out.
+"""
+
+import inspect
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,33 +15,70 @@ from modelservice_runtime.errors import UnusableModel
 from modelservice_runtime.models.device import without_gradients
 
 
+@dataclass(frozen=True, slots=True)
+class PairTokens:
+    """The tokens of two texts that are read together, and the segment of each token."""
+
+    ids: Sequence[int]
+    segments: Sequence[int]
+
+
+Tokens = Sequence[int] | PairTokens
+
+
 class TextEncoder:
     """A transformers encoder with its tokenizer's conventions; `longest` bounds the tokens of one input."""
 
     def __init__(self, model: Any, tokenizer: Any, longest: int) -> None:
         self.model = model
         self.longest = longest
+        self.tokenizer = tokenizer
         self._tokenizer = tokenizer.backend_tokenizer
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self._pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
         self.vocabulary = int(model.config.get_text_config().vocab_size)
+        self._has_segments = _has_segments(model, tokenizer)
 
     def tokenise(self, text: str) -> list[int]:
         """Return the ids of a text with the special tokens around it; any thread."""
         return list(self._tokenizer.encode(text).ids)
 
+    def encode(self, text: str, pair: str | None = None) -> Any:
+        """Return the tokenizer's `Encoding` of a text, or of two that are read together; any thread."""
+        return self._tokenizer.encode(text, pair)
+
+    def tokenise_pair(self, text: str, pair: str) -> PairTokens:
+        """Return the tokens of two texts that are read together; any thread."""
+        encoding = self.encode(text, pair)
+        return PairTokens(encoding.ids, encoding.type_ids)
+
     @without_gradients
-    def forward(self, batch: Sequence[Sequence[int]]) -> tuple[Any, Any]:
+    def forward(self, batch: Sequence[Tokens]) -> tuple[Any, Any]:
         """Return the model's output and the attention mask [rows, longest row]; torch thread."""
-        width = max(len(row) for row in batch)
-        ids = torch.full((len(batch), width), self._pad_id)
-        mask = torch.zeros((len(batch), width), dtype=torch.long)
-        for index, row in enumerate(batch):
-            ids[index, : len(row)] = torch.tensor(row)
-            mask[index, : len(row)] = 1
-        ids, mask = ids.to(self.model.device), mask.to(self.model.device)
-        return self.model(input_ids=ids, attention_mask=mask), mask
+        rows = [row.ids if isinstance(row, PairTokens) else row for row in batch]
+        width = max(len(row) for row in rows)
+        inputs = {
+            "input_ids": _pad(rows, width, self._pad_id),
+            "attention_mask": _pad([[1] * len(row) for row in rows], width, 0),
+        }
+        if self._has_segments and any(isinstance(row, PairTokens) for row in batch):
+            segments = [row.segments if isinstance(row, PairTokens) else [0] * len(row) for row in batch]
+            inputs["token_type_ids"] = _pad(segments, width, 0)
+        inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
+        return self.model(**inputs), inputs["attention_mask"]
+
+
+def _pad(rows: Sequence[Sequence[int]], width: int, filler: int) -> Any:
+    padded = torch.full((len(rows), width), filler)
+    for index, row in enumerate(rows):
+        padded[index, : len(row)] = torch.tensor(row)
+    return padded
+
+
+def _has_segments(model: Any, tokenizer: Any) -> bool:
+    known = inspect.signature(model.forward).parameters
+    return "token_type_ids" in tokenizer.model_input_names and "token_type_ids" in known
 
 
 def longest_input(model: Any, tokenizer: Any, wanted: int) -> int:

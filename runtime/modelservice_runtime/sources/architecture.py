@@ -64,9 +64,20 @@ def task_of(config: Mapping[str, Any], *, has_chat_template: bool) -> str | None
     task = next((task for ending, task in TASK_BY_ENDING if name.endswith(ending)), None)
     if task == "text-generation" and has_chat_template:
         return "chat"
-    if task == "text-classification" and _label_count(config) == 1:
-        return "rerank"
+    if task == "text-classification":
+        return _task_of_labels(config)
     return task
+
+
+def _task_of_labels(config: Mapping[str, Any]) -> str:
+    """Tell classifiers apart: one label scores pairs; one that tells entailment judges any label put as a sentence."""
+    if _label_count(config) == 1:
+        return "rerank"
+    labels = config.get("id2label")
+    names = labels.values() if isinstance(labels, Mapping) else ()
+    if any(str(name).lower().startswith("entail") for name in names):
+        return "zero-shot-classification"
+    return "text-classification"
 
 
 def _label_count(config: Mapping[str, Any]) -> int:

@@ -1,15 +1,12 @@
 """Text classification: labels with probabilities."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from transformers import AutoModelForSequenceClassification
 
-from modelservice_runtime.models.device import choose_placement
-from modelservice_runtime.models.encoder import TextEncoder, longest_input
-from modelservice_runtime.models.loader import count_parameters, load_model, load_tokenizer
+from modelservice_runtime.models.encoder import TextEncoder, Tokens
 from modelservice_runtime.tasks.base import ModelFacts, TaskContext
-from modelservice_runtime.tasks.encoding import make_scheduler, prepare_texts, warm_up
+from modelservice_runtime.tasks.encoding import load_encoder, make_scheduler, prepare_texts, warm_up
 from modelservice_runtime.tasks.inputs import Item, Label, Texts
 
 MULTI_LABEL = "multi_label_classification"
@@ -35,7 +32,7 @@ class ClassificationTask:
         """Tokenise."""
         return prepare_texts(self._encoder, request, self._most)
 
-    def run(self, batch: Sequence[Sequence[int]]) -> list[list[float]]:
+    def run(self, batch: Sequence[Tokens]) -> list[list[float]]:
         """Return the probabilities of each input; independent ones (sigmoid) for multi-label models."""
         output, _ = self._encoder.forward(batch)
         logits = output.logits.float()
@@ -52,10 +49,5 @@ class ClassificationTask:
 
 def load(context: TaskContext) -> ClassificationTask:
     """Load tokenizer and model. Raises RuntimeFault."""
-    settings = context.settings
-    placement = choose_placement(settings, context.folder.checkpoint_dtype, context.resources)
-    tokenizer = load_tokenizer(context.folder, settings)
-    model: Any = load_model(AutoModelForSequenceClassification, context.folder, settings, placement)
-    longest = longest_input(model, tokenizer, settings.engine.max_context)
-    facts = ModelFacts(count_parameters(model), placement.device, placement.dtype, longest)
-    return ClassificationTask(context, TextEncoder(model, tokenizer, longest), facts)
+    encoder, facts = load_encoder(context, AutoModelForSequenceClassification)
+    return ClassificationTask(context, encoder, facts)

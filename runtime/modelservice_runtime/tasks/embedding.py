@@ -1,17 +1,23 @@
-"""Feature extraction: one vector a text."""
+"""Feature extraction: one vector a text; and how alike texts are, by the cosine of their vectors."""
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from transformers import AutoModel
 
-from modelservice_runtime.models.device import choose_placement
-from modelservice_runtime.models.encoder import TextEncoder, longest_input
-from modelservice_runtime.models.loader import count_parameters, load_model, load_tokenizer
+from modelservice_runtime.models.encoder import TextEncoder
 from modelservice_runtime.models.pooling import Pooling, read_pooling
 from modelservice_runtime.tasks.base import ModelFacts, TaskContext
-from modelservice_runtime.tasks.encoding import make_scheduler, prepare_texts, warm_up
-from modelservice_runtime.tasks.inputs import Item, Texts, Vector
+from modelservice_runtime.tasks.encoding import (
+    check_count,
+    load_encoder,
+    make_scheduler,
+    prepare_texts,
+    text_item,
+    warm_up,
+)
+from modelservice_runtime.tasks.inputs import Comparisons, Item, Texts, Vector
 
 
 class EmbeddingTask:
@@ -28,9 +34,20 @@ class EmbeddingTask:
         """Run a small batch."""
         warm_up(self.run, self._encoder)
 
-    def prepare(self, request: Texts) -> Sequence[Item]:
-        """Tokenise."""
-        return prepare_texts(self._encoder, request, self._most)
+    def prepare(self, request: Texts | Comparisons) -> Sequence[Item]:
+        """Tokenise; a text and those that it is compared with are inputs like any others."""
+        if not isinstance(request, Comparisons):
+            return prepare_texts(self._encoder, request, self._most)
+        named = [
+            (field, text)
+            for each in request.comparisons
+            for field, text in (
+                (request.text_field, each.text),
+                *((f"{request.others_field}.{index}", other) for index, other in enumerate(each.others)),
+            )
+        ]
+        check_count(len(named), self._most)
+        return [text_item(self._encoder, text, field) for field, text in named]
 
     def run(self, batch: Sequence[Sequence[int]]) -> list[Vector]:
         """Return the vector of each input."""
@@ -38,20 +55,24 @@ class EmbeddingTask:
         vectors = self._pooling.apply(output.last_hidden_state, mask).cpu().numpy()
         return [Vector(vector.astype("<f4").tobytes()) for vector in vectors]
 
-    def finish(self, request: Texts, items: Sequence[Item], results: Sequence[Vector]) -> list[Vector]:
-        """Return the vectors as they are."""
-        return list(results)
+    def finish(self, request: Texts | Comparisons, items: Sequence[Item], results: Sequence[Vector]) -> list[Any]:
+        """Return the vectors as they are, or the cosines of each text with those that it is compared with."""
+        if not isinstance(request, Comparisons):
+            return list(results)
+        vectors = iter(results)
+        return [compute_cosines(next(vectors), [next(vectors) for _ in each.others]) for each in request.comparisons]
+
+
+def compute_cosines(vector: Vector, others: Sequence[Vector]) -> list[float]:
+    """Return the cosine of the angle between a vector and each of the others."""
+    one = np.frombuffer(vector.data, "<f4")
+    many = np.frombuffer(b"".join(other.data for other in others), "<f4").reshape(len(others), -1)
+    cosines: list[float] = (many @ one / (np.linalg.norm(many, axis=1) * np.linalg.norm(one))).tolist()
+    return cosines
 
 
 def load(context: TaskContext) -> EmbeddingTask:
     """Load tokenizer, model and pooling. Raises RuntimeFault."""
-    settings = context.settings
     pooling = read_pooling(context.folder)
-    placement = choose_placement(settings, context.folder.checkpoint_dtype, context.resources)
-    tokenizer = load_tokenizer(context.folder, settings)
-    model: Any = load_model(AutoModel, context.folder, settings, placement)
-    longest = longest_input(model, tokenizer, settings.engine.max_context)
-    if pooling.longest and not settings.engine.max_context:
-        longest = min(longest, pooling.longest)
-    facts = ModelFacts(count_parameters(model), placement.device, placement.dtype, longest)
-    return EmbeddingTask(context, TextEncoder(model, tokenizer, longest), pooling, facts)
+    encoder, facts = load_encoder(context, AutoModel, longest=pooling.longest)
+    return EmbeddingTask(context, encoder, pooling, facts)

@@ -65,9 +65,76 @@ class ImagePrompts:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """Texts, or token ids, that an encoder reads."""
+    """Texts, or token ids, or pairs of texts, that an encoder reads."""
 
-    texts: Sequence[str | Sequence[int]]
+    texts: Sequence["str | Sequence[int] | TextPair"]
+
+
+@dataclass(frozen=True, slots=True)
+class TextPair:
+    """Two texts that are read together: premise and hypothesis, question and passage."""
+
+    text: str
+    other: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A text, and those that it is compared with: a query and documents, a sentence and others."""
+
+    text: str
+    others: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparisons:
+    """What a reranker reads; the result of each is one score for each of its `others`."""
+
+    comparisons: Sequence[Comparison]
+    text_field: str = "query"
+    others_field: str = "documents"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """A text and the labels that it may have; `template` makes a label a sentence, by the `{}` in it."""
+
+    text: str
+    labels: Sequence[str]
+    template: str
+    multi_label: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateTexts:
+    """Texts, each with labels of its own."""
+
+    texts: Sequence[Candidates]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question, and the passage that holds the answer."""
+
+    question: str
+    context: str
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """Questions, how many answers are wanted to each, and how many tokens an answer may have."""
+
+    questions: Sequence[Question]
+    top_k: int
+    max_answer_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedTexts:
+    """Texts with masks to fill, and how many tokens are proposed for each mask."""
+
+    texts: Sequence[str]
+    top_k: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,3 +255,34 @@ class Segmentation:
     ids: Any
     size: tuple[int, int]
     segments: Sequence[Segment]
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """A token that may stand for a mask, its probability, and the text with it in place."""
+
+    token: str
+    token_id: int
+    score: float
+    sequence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A stretch of a text, in characters, and what it is."""
+
+    label: str
+    score: float
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A stretch of a passage, in characters, that may be the answer."""
+
+    text: str
+    score: float
+    start: int
+    end: int

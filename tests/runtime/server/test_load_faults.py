@@ -66,9 +66,9 @@ def test_model_is_refused_when_its_architecture_is_unknown(folder: Path) -> None
 
 
 def test_model_is_refused_when_no_task_fits(folder: Path) -> None:
-    edit_config(folder, architectures=["LlamaForTokenClassification"])
+    edit_config(folder, architectures=["LlamaForMultipleChoice"])
     fault = refusal(folder)
-    assert "LlamaForTokenClassification" in str(fault)
+    assert "LlamaForMultipleChoice" in str(fault)
     assert "text-generation" in fault.hint
 
 

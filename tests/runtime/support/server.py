@@ -40,11 +40,13 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20.0) 
 class RunningServer:
     """A server and clients for its two ports."""
 
-    def __init__(self, model: Path, *, name: str = "tiny", grpc_port: int = 0, **sections: dict[str, Any]) -> None:
+    def __init__(
+        self, model: Path, *, name: str = "tiny", task: str = "auto", grpc_port: int = 0, **sections: dict[str, Any]
+    ) -> None:
         port, admin_port = free_ports(2)
         self.settings = Settings.model_validate(
             {
-                "model": {"path": str(model), "name": name},
+                "model": {"path": str(model), "name": name, "task": task},
                 "server": {"host": "127.0.0.1", "port": port, "admin_port": admin_port, "grpc_port": grpc_port},
                 "lifecycle": {"drain_seconds": 5},
                 **sections,

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from modelservice_runtime.protocols.instances import drawings, images, pictures, results, texts
+from modelservice_runtime.protocols.instances import drawings, images, pairs, pictures, results, texts
 from modelservice_runtime.protocols.strict import StrictBody
 
 
@@ -43,6 +43,28 @@ DOT = (
 
 READS: Mapping[str, Reads] = {
     "text": Reads(texts.TextInstance, "text", texts.build_texts, {"text": "I enjoyed every minute of it."}),
+    "text_or_pair": Reads(
+        texts.TextOrPairInstance, "text", texts.build_texts_or_pairs, {"text": "I enjoyed every minute of it."}
+    ),
+    "candidates": Reads(
+        pairs.CandidatesInstance,
+        "text",
+        pairs.build_candidates,
+        {"text": "The match was decided in the last minute.", "candidate_labels": ["sport", "politics", "cooking"]},
+    ),
+    "question": Reads(
+        pairs.QuestionInstance,
+        "question",
+        pairs.build_questions,
+        {"question": "Where does Ada live?", "context": "Ada is a teacher and lives in Turin with two cats."},
+    ),
+    "query": Reads(
+        pairs.QueryInstance,
+        "query",
+        pairs.build_queries,
+        {"query": "how to bake bread", "documents": ["Mix flour, water and yeast.", "The train was late."]},
+    ),
+    "masked": Reads(texts.MaskedInstance, "text", texts.build_masked, {"text": "Paris is the [MASK] of France."}),
     "prompt": Reads(texts.PromptInstance, "prompt", texts.build_prompts, {"prompt": "Once upon a time"}),
     "image_prompt": Reads(
         pictures.ImagePromptInstance, "image", pictures.build_image_prompts, {"image": DOT, "prompt": "a picture of"}
@@ -60,6 +82,10 @@ READS: Mapping[str, Reads] = {
 }
 GIVES: Mapping[str, Gives] = {
     "labels": Gives(results.TopParameters, results.write_labels),
+    "entities": Gives(results.EntityParameters, results.write_entities),
+    "fills": Gives(results.FillParameters, results.write_fills),
+    "answers": Gives(results.AnswerParameters, results.write_answers),
+    "ranking": Gives(results.RankingParameters, results.write_ranking),
     "vector": Gives(results.NoParameters, results.write_vector),
     "completion": Gives(results.GenerationParameters, results.write_completion),
     "picture": Gives(drawings.PictureParameters, drawings.write_picture),

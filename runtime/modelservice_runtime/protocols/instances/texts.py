@@ -5,15 +5,32 @@ from typing import Annotated
 
 from pydantic import Field
 
-from modelservice_runtime.protocols.instances.results import GenerationParameters
+from modelservice_runtime.protocols.instances.results import FillParameters, GenerationParameters
 from modelservice_runtime.protocols.strict import StrictBody, Text
-from modelservice_runtime.tasks.inputs import GenerationOptions, TextPrompts, Texts
+from modelservice_runtime.tasks.inputs import GenerationOptions, MaskedTexts, TextPair, TextPrompts, Texts
 
 NonEmpty = Annotated[Text, Field(min_length=1)]
 
 
 class TextInstance(StrictBody):
     """A text to read."""
+
+    text: NonEmpty
+
+
+class TextOrPairInstance(StrictBody):
+    """A text to read, by itself or together with another one."""
+
+    text: NonEmpty
+    text_pair: NonEmpty | None = None
+
+    def to_task(self) -> str | TextPair:
+        """Return what the task reads."""
+        return self.text if self.text_pair is None else TextPair(self.text, self.text_pair)
+
+
+class MaskedInstance(StrictBody):
+    """A text with masks to fill: the model's own mask token, or `[MASK]` or `<mask>`, which every model takes."""
 
     text: NonEmpty
 
@@ -27,6 +44,16 @@ class PromptInstance(StrictBody):
 def build_texts(instances: Sequence[TextInstance], _parameters: StrictBody) -> Texts:
     """Return the texts as an encoder's request."""
     return Texts([instance.text for instance in instances])
+
+
+def build_texts_or_pairs(instances: Sequence[TextOrPairInstance], _parameters: StrictBody) -> Texts:
+    """Return the texts and pairs as an encoder's request."""
+    return Texts([instance.to_task() for instance in instances])
+
+
+def build_masked(instances: Sequence[MaskedInstance], parameters: FillParameters) -> MaskedTexts:
+    """Return the texts with as many proposals wanted for each mask as the parameters say."""
+    return MaskedTexts([instance.text for instance in instances], parameters.top_k)
 
 
 def build_prompts(instances: Sequence[PromptInstance], parameters: GenerationParameters) -> TextPrompts:
