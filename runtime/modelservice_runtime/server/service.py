@@ -119,7 +119,9 @@ class Service:
             )  # fmt: skip
         if tasks and self.info.name not in tasks:
             raise ApiError(
-                400, f"{served!r} serves {self.info.name}, not {tasks[0]}; use {self.info.endpoint}",
+                400,
+                f"{served!r} serves {self.info.name}, not {tasks[0]}; "
+                f"use {self.info.endpoint.format(name=served)}",
                 code="wrong_task", param="model", rejected="invalid",
             )  # fmt: skip
         return self.task, self.info

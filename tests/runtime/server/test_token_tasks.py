@@ -69,6 +69,11 @@ def test_masks_are_filled_alike_however_they_are_spelled(filler: RunningServer) 
     assert [len(fills) for fills in one] == [3]
 
 
+def test_way_in_is_told_when_a_model_that_fills_is_asked_to_classify(filler: RunningServer) -> None:
+    error = filler.post("/v1/classify", input="a").json()["error"]
+    assert "use /v1/models/tiny:predict" in error["message"]
+
+
 @pytest.mark.parametrize(
     ("instances", "parameters", "param", "words"),
     [

@@ -62,7 +62,7 @@ def test_health_and_metadata_are_told_to_the_client(client: Any) -> None:
     assert client.get_server_metadata()["extensions"] == ["binary_tensor_data", "generate", "parameters"]
     metadata = client.get_model_metadata("tiny")
     assert (metadata["name"], metadata["versions"]) == ("tiny", ["1"])
-    assert metadata["inputs"] == [{"name": "text", "datatype": "BYTES", "shape": [-1]}]
+    assert metadata["inputs"] == [{"name": name, "datatype": "BYTES", "shape": [-1]} for name in ("text", "text_pair")]
     assert [(tensor["name"], tensor["datatype"]) for tensor in metadata["outputs"]] == [
         ("labels", "BYTES"),
         ("scores", "FP32"),

@@ -30,6 +30,10 @@ def test_card_adds_up_all_shards_when_there_is_an_index(tmp_path: Path) -> None:
         ({"architectures": ["BertModel"]}, "feature-extraction"),
         ({"architectures": ["BertForSequenceClassification"]}, "text-classification"),
         ({"architectures": ["BertForSequenceClassification"], "id2label": {"0": "x"}}, "rerank"),
+        (
+            {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "no", "1": "Entailment"}},
+            "zero-shot-classification",
+        ),
         ({"architectures": ["BertForTokenClassification"]}, "token-classification"),
         ({"architectures": ["BertForMaskedLM"]}, "fill-mask"),
         ({"architectures": ["ViTForImageClassification"]}, "image-classification"),
