@@ -168,7 +168,7 @@ def search_answers(folder: Path, question: str, context: str, top_k: int, longes
     """Cut with transformers' own windows, then try every stretch."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForQuestionAnswering.from_pretrained(folder)
-    around = len(tokenizer(question, "", add_special_tokens=True)["input_ids"])
+    around = sum(part != 1 for part in tokenizer(question, context).sequence_ids(0))
     options = {"truncation": "only_second", "max_length": LONGEST, "stride": (LONGEST - around) // 2}
     cut = tokenizer(question, context, return_overflowing_tokens=True, return_offsets_mapping=True, **options)
     best: dict[tuple[int, int], float] = {}

@@ -68,7 +68,7 @@ def test_sentences_are_ranked_as_people_would(server: RunningServer) -> None:
         server.post("/v1/similarity", source_sentence=first, sentences=[second]).json()["data"][0]["score"]
         for first, second, _ in GRADED
     ]
-    assert spearmanr(scores, [grade for _, _, grade in GRADED]).statistic >= 0.85
+    assert spearmanr(scores, [grade for _, _, grade in GRADED]).statistic >= 0.8
     same = min(score for score, (_, _, grade) in zip(scores, GRADED, strict=True) if grade == 5)
     assert same > max(score for score, (_, _, grade) in zip(scores, GRADED, strict=True) if grade <= 1)
 

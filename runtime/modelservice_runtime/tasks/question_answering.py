@@ -15,7 +15,7 @@ from transformers import AutoModelForQuestionAnswering
 
 from modelservice_runtime.models.encoder import PairTokens, TextEncoder
 from modelservice_runtime.tasks.base import ModelFacts, TaskContext
-from modelservice_runtime.tasks.encoding import check_count, check_tokens, field_of, load_encoder, make_scheduler
+from modelservice_runtime.tasks.encoding import check_count, field_of, load_encoder, make_scheduler
 from modelservice_runtime.tasks.inputs import Answer, InvalidInput, Item, Question, Questions
 
 WINDOW = 384
@@ -70,8 +70,8 @@ class QuestionAnsweringTask:
     def _cut(self, question: Question, index: int, request: Questions) -> list[Window]:
         """Return the windows of a passage; all hold the question and the special tokens around both."""
         encoding = self._encoder.encode(question.question, question.context)
-        ids, segments = encoding.ids, encoding.type_ids
-        inside = [place for place, part in enumerate(encoding.sequence_ids) if part == 1]
+        ids, segments, parts = encoding.ids, encoding.type_ids, encoding.sequence_ids
+        inside = [place for place, part in enumerate(parts) if part == 1]
         if not inside:
             raise InvalidInput(field_of("context", index, len(request.questions)), "the passage has no words")
         first, end = inside[0], inside[-1] + 1
@@ -82,15 +82,15 @@ class QuestionAnsweringTask:
                 f"the question leaves no room for the passage: together they may have {self._encoder.longest} tokens",
                 reason="too_long",
             )
+        places = _places(encoding.word_ids[first:end], encoding.offsets[first:end])
         windows = []
-        for start in _starts(end - first, room):
+        for start in _starts(end - first, room)[: self._most + 1]:
             part = slice(first + start, min(first + start + room, end))
             tokens = PairTokens(
                 [*ids[:first], *ids[part], *ids[end:]], [*segments[:first], *segments[part], *segments[end:]]
             )
-            check_tokens(self._encoder, tokens.ids, "context")
-            places = [_place_of(encoding, token) for token in range(part.start, part.stop)]
-            windows.append(Window(tokens, first, places, index, request.top_k, request.max_answer_tokens))
+            inner = places[start : start + room]
+            windows.append(Window(tokens, first, inner, index, request.top_k, request.max_answer_tokens))
         return windows
 
     def run(self, batch: Sequence[Window]) -> list[list[Span]]:
@@ -119,11 +119,13 @@ def _starts(length: int, room: int) -> range:
     return range(0, max(1, length - room + step), step)
 
 
-def _place_of(encoding: Any, token: int) -> tuple[int, int]:
-    """Return the characters of the word that a token belongs to."""
-    word = encoding.word_ids[token]
-    place: tuple[int, int] = encoding.offsets[token] if word is None else encoding.word_to_chars(word, 1)
-    return place
+def _places(words: Sequence[int | None], offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return for each token the characters of the word that it belongs to; a token without one stands for itself."""
+    whole: dict[int, tuple[int, int]] = {}
+    for word, (start, end) in zip(words, offsets, strict=True):
+        if word is not None:
+            whole[word] = (min(start, whole.get(word, (start, end))[0]), end)
+    return [offset if word is None else whole[word] for word, offset in zip(words, offsets, strict=True)]
 
 
 def _cut_out(window: Window, start: Any, end: Any) -> tuple[Any, Any]:

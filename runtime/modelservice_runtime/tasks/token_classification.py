@@ -63,13 +63,13 @@ class TokenClassificationTask:
 
     def _tokenise(self, text: str) -> TokenisedText:
         encoding = self._encoder.encode(text)
+        ids, tokens, offsets = encoding.ids, encoding.tokens, encoding.offsets  # each access makes a new list
         kept = [index for index, special in enumerate(encoding.special_tokens_mask) if not special]
         spans = []
         for index in kept:
-            start, end = encoding.offsets[index]
-            is_subword = self._is_subword(text, encoding.ids[index], encoding.tokens[index], start, end)
-            spans.append(TokenSpan(start, end, is_subword))
-        return TokenisedText(text, encoding.ids, kept, spans)
+            start, end = offsets[index]
+            spans.append(TokenSpan(start, end, self._is_subword(text, ids[index], tokens[index], start, end)))
+        return TokenisedText(text, ids, kept, spans)
 
     def _is_subword(self, text: str, token_id: int, token: str, start: int, end: int) -> bool:
         """Tell whether a token goes on with a word: by its mark (`##ing`), else by the lack of a space before it."""

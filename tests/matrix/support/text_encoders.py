@@ -18,7 +18,7 @@ from transformers import BertTokenizer, DebertaV2Tokenizer, PreTrainedTokenizerF
 
 from tests.runtime.support.tiny_models import CORPUS
 
-LONGEST = 64
+LONGEST = 96
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
 
 
@@ -38,6 +38,8 @@ def make_text_encoder(folder: Path, family: str, head: str, **config: Any) -> Pa
     names = ("pad", "cls", "sep", "bos", "eos")
     special = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in names}
     known = {name: value for name, value in special.items() if value is not None}
+    if "id2label" in config:
+        config["label2id"] = {label: index for index, label in config["id2label"].items()}
     torch.manual_seed(len(family) + len(head))
     settings = getattr(transformers, f"{recipe.prefix}Config")(
         **{"vocab_size": len(tokenizer), "initializer_range": 0.3, **known, **recipe.config, **config}

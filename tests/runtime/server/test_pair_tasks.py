@@ -56,7 +56,7 @@ def test_only_the_best_documents_are_given_when_top_n_is_asked(reranker: Running
         ({"query": "a", "documents": []}, "documents", "at least 1"),
         ({"query": "a", "documents": ["b"], "top_n": 0}, "top_n", "greater than or equal to 1"),
         ({"query": "a", "documents": ["b"], "max_chunks_per_doc": 4}, "max_chunks_per_doc", "read whole"),
-        ({"query": "a", "documents": ["b", "the fox " * 60]}, "documents.1", "reads 64"),
+        ({"query": "a", "documents": ["b", "the fox " * 60]}, "documents.1", "reads 96"),
         ({"query": "a", "documents": ["b"] * 257}, "input", "at most 256"),
         ({"documents": ["b"]}, "query", "required"),
     ],

@@ -50,7 +50,7 @@ def test_entities_are_stretches_of_the_text_when_it_has_accents(tagger: RunningS
     [
         ({"input": "a", "top_k": 1}, "top_k", "token-classification"),
         ({"input": "a", "aggregation_strategy": "best"}, "aggregation_strategy", "'none', 'simple'"),
-        ({"input": ["a", "the fox " * 60]}, "input.1", "reads 64"),
+        ({"input": ["a", "the fox " * 60]}, "input.1", "reads 96"),
         ({"input": [1, 2]}, "input.0", "valid string"),
     ],
 )
