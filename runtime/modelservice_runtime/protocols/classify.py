@@ -1,4 +1,4 @@
-"""`/v1/classify`: labels with probabilities for texts or images, or the entities in texts, as the served task has it."""
+"""`/v1/classify`: labels with probabilities for texts or images, or entities in texts, as the served task has it."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -11,7 +11,7 @@ from modelservice_runtime.protocols.instances.texts import NonEmpty, TextOrPairI
 from modelservice_runtime.protocols.openai_generation import Usage
 from modelservice_runtime.protocols.strict import Name, StrictBody
 from modelservice_runtime.tasks.entities import Strategy, TaggedText, find_entities
-from modelservice_runtime.tasks.inputs import Candidates, CandidateTexts, Images, InvalidInput, Label, Texts, TextPair
+from modelservice_runtime.tasks.inputs import Candidates, CandidateTexts, Images, InvalidInput, Label, TextPair, Texts
 
 IMAGE_TASKS = ("image-classification",)
 TASKS = ("text-classification", "token-classification", "zero-shot-classification", *IMAGE_TASKS)
