@@ -14,7 +14,7 @@ CLUSTER ?= modelservice
 tools = $(shell bash tests/tooling/venv.sh tools tests/tooling/tools.lock)/bin
 dev = $(shell bash tests/tooling/venv.sh dev tests/tooling/dev.lock)/bin
 
-.PHONY: help quickstart test lint generate verify cluster-up cluster-down images demo-models bench lock
+.PHONY: help quickstart test lint generate verify cluster-up cluster-down images demo-models demo bench lock
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | while IFS=$$'\t' read -r verb what; do printf '  make %-14s %s\n' "$$verb" "$$what"; done
@@ -45,6 +45,9 @@ images: ## build the operator's, the runtime's and the demo models' images into 
 
 demo-models: ## make the demo models in the cache
 	@$(tools)/python -m tests.models build
+
+demo: ## every kind of work on a real cluster, its quality measured
+	@$(dev)/python -m tests.demo --cluster $(CLUSTER)
 
 bench: ## measure the operator on a real API server
 	@$(dev)/python -m tests.bench.operator

@@ -1,0 +1,44 @@
+"""The rows of the demonstration: the work, the model that does it, what is measured, and the least to come out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.demo import measures
+
+Measure = Callable[[str, str], float]
+"""Takes the base URL of a server and the model's name; returns the figure."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row. `target` is the least value, or the greatest where `at_most` is set."""
+
+    work: str
+    model: str
+    metric: str
+    target: float
+    measure: Measure
+    at_most: bool = False
+
+    def holds(self, value: float) -> bool:
+        """Whether a value meets the target."""
+        return value <= self.target if self.at_most else value >= self.target
+
+    def result(self, value: float) -> dict[str, Any]:
+        """The row as `build/demo.json` has it."""
+        return {
+            "row": self.work,
+            "model": self.model,
+            "metric": self.metric,
+            "value": round(value, 4),
+            "target": self.target,
+            "met": self.holds(value),
+        }
+
+
+ROWS = (
+    Row("dialogue", "demo-chat", "answers that name the right thing", 1.0, measures.dialogue),
+    Row("sentiment", "demo-sentiment", "accuracy", 0.90, measures.sentiment),
+    Row("embeddings", "demo-embed", "pairs of sentences ranked rightly", 1.0, measures.similarity),
+)
