@@ -171,6 +171,7 @@ class LimitsSection(Section):
         default=32 << 20, ge=1024, description="Largest request body where the task reads images or sound, in bytes."
     )
     max_pixels: int = Field(default=50_000_000, ge=1, le=178_000_000, description="Pixels of one image.")
+    max_audio_seconds: Seconds = Field(default=600, description="Length of one recording, in seconds.")
     max_inputs: int = Field(default=256, ge=1, description="Inputs (texts, prompts) in one request.")
     max_new_tokens: int = Field(default=4096, ge=1, description="Tokens that one request may generate.")
     max_steps: int = Field(default=150, ge=1, description="Denoising steps of one generated image.")

@@ -74,5 +74,17 @@ def train_ner(seed: int, dry_run: bool) -> None:
     train(seed=seed, write=not dry_run)
 
 
+@main.command("train-speech")
+@click.option("--seed", default=5, show_default=True, help="Seed of the sentences, the voices and the first weights.")
+@click.option("--minutes", default=60.0, show_default=True, help="Stop after so long; the next call goes on.")
+@click.option("--dry-run", is_flag=True, help="Train and measure, but leave the committed weights alone.")
+def train_speech(seed: int, minutes: float, dry_run: bool) -> None:
+    """Train demo-speech again and write its weights and figures into the checkout (needs torch and espeak-ng)."""
+    from tests.models.speech.train import train  # noqa: PLC0415 - torch is not among the tools
+
+    if not train(seed=seed, minutes=minutes, store=cache_folder().parent / "training-speech", write=not dry_run):
+        click.echo("not complete yet; run the same command again")
+
+
 if __name__ == "__main__":
     main()

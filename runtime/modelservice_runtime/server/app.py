@@ -12,6 +12,7 @@ import modelservice_runtime
 from modelservice_runtime.server.errors import install_errors
 from modelservice_runtime.server.guard import Guard, GuardLimits
 from modelservice_runtime.server.lifecycle import State
+from modelservice_runtime.server.routes.audio import audio_routes
 from modelservice_runtime.server.routes.encoders import encoder_routes
 from modelservice_runtime.server.routes.generation import generation_routes
 from modelservice_runtime.server.routes.images import image_routes
@@ -35,7 +36,7 @@ def build_app(service: Service) -> ASGIApp:
         telemetry=NO_TELEMETRY,
     )
     install_errors(app, service.metrics)
-    for routes in (model_routes, generation_routes, encoder_routes, image_routes, v1_routes, v2_routes):
+    for routes in (model_routes, generation_routes, encoder_routes, image_routes, audio_routes, v1_routes, v2_routes):
         app.include_router(routes(service))
     limits = service.settings.limits
     guard_limits = GuardLimits(lambda: body_bytes(service), limits.body_seconds, limits.max_connections)

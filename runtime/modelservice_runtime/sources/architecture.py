@@ -13,6 +13,7 @@ TASK_BY_ENDING = (
     ("ForTokenClassification", "token-classification"),
     ("ForMaskedLM", "fill-mask"),
     ("ForQuestionAnswering", "question-answering"),
+    ("ForAudioClassification", "audio-classification"),
     ("ForImageClassification", "image-classification"),
     ("ForObjectDetection", "object-detection"),
     ("ForSemanticSegmentation", "image-segmentation"),
@@ -27,6 +28,7 @@ TASK_BY_ENDING = (
     ("LMHeadModel", "text-generation"),
     ("Model", "feature-extraction"),
 )
+SOUND_TYPES = ("data2vec-audio", "hubert", "sew", "sew-d", "unispeech", "unispeech-sat", "wav2vec2", "wavlm")
 SPEECH_TYPES = ("whisper", "speech_to_text", "moonshine")
 TEXT_TO_TEXT_TYPES = (
     "bart", "blenderbot", "blenderbot-small", "m2m_100", "marian", "mbart", "mt5", "pegasus", "plbart", "t5", "umt5",
@@ -70,7 +72,9 @@ def task_of(config: Mapping[str, Any], *, has_chat_template: bool) -> str | None
 
 
 def _task_of_labels(config: Mapping[str, Any]) -> str:
-    """Tell classifiers apart: one label scores pairs; one that tells entailment judges any label put as a sentence."""
+    """Tell classifiers apart: some hear, one label scores pairs, one that tells entailment judges any sentence."""
+    if config.get("model_type") in SOUND_TYPES:
+        return "audio-classification"
     if _label_count(config) == 1:
         return "rerank"
     labels = config.get("id2label")

@@ -88,6 +88,8 @@ TASKS = (
     TaskInfo("fill-mask", "fill_mask", PREDICT, "masked", "fills"),
     TaskInfo("question-answering", "question_answering", PREDICT, "question", "answers"),
     TaskInfo("rerank", "rerank", "/v1/rerank", "query", "ranking"),
+    TaskInfo("automatic-speech-recognition", "speech", "/v1/audio/transcriptions", "audio", "transcript", media=True),
+    TaskInfo("audio-classification", "audio_classification", PREDICT, "audio", "labels", media=True),
     TaskInfo("feature-extraction", "embedding", "/v1/embeddings", "text", "vector"),
     TaskInfo("text-to-image", "text_to_image", "/v1/images/generations", "picture_prompt", "picture"),
     TaskInfo("image-classification", "image_classification", "/v1/classify", "image", "labels", media=True),

@@ -286,3 +286,55 @@ class Answer:
     score: float
     start: int
     end: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechOptions:
+    """How to write down what is said.
+
+    `language` None: whatever is heard. `segments` and `words` ask for their times. `temperature` 0 takes the likeliest
+    word each time; above, `seed` makes the draws repeatable.
+    """
+
+    language: str | None = None
+    prompt: str = ""
+    temperature: float = 0.0
+    seed: int | None = None
+    translate: bool = False
+    segments: bool = False
+    words: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Audios:
+    """Recordings that a model listens to: the bytes of a file, or a string that stands for it; `fields` name them."""
+
+    audios: Sequence[bytes | str]
+    fields: Sequence[str]
+    options: SpeechOptions = SpeechOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A word or a segment; `start` and `end` in seconds from the beginning of the recording.
+
+    `tokens` and `log_probability` (the mean a token) are known for segments of models that write tokens.
+    """
+
+    text: str
+    start: float
+    end: float
+    tokens: tuple[int, ...] = ()
+    log_probability: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was said; `seconds` is how long the recording is, `language` a code where the model knows it."""
+
+    text: str
+    seconds: float
+    language: str | None = None
+    language_name: str | None = None
+    segments: tuple[Span, ...] = ()
+    words: tuple[Span, ...] = ()

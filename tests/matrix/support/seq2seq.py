@@ -98,6 +98,7 @@ def _sizes(vocabulary: int) -> dict[str, Any]:
 
 
 def _save(folder: Path, model: Any, tokenizer: Any) -> Path:
+    model.generation_config._from_model_config = False  # or it is made anew from config.json when it is loaded
     model.eval().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -152,3 +152,51 @@ async def test_drain_cancels_what_is_left_when_time_runs_out() -> None:
     assert isinstance(event, Failed)
     assert isinstance(event.error, Cancelled)
     assert event.error.reason == "drain"
+
+
+def test_source_is_taken_in_before_the_first_prefill_and_moves_with_its_row() -> None:
+    bench = Bench()
+    short = bench.scheduler.submit(Generation([100], 2, Sampling(), frozenset(), Silent(), source="ab"), 1)
+    long = bench.scheduler.submit(Generation([200], 9, Sampling(), frozenset(), Silent(), source="cde"), 1)
+    bench.run()
+    assert (tokens_of(short), tokens_of(long)) == ((101, 102), tuple(range(201, 210)))
+    assert bench.runner.sources[0] == "cde"
+
+
+def test_chain_of_generations_is_one_answer_when_each_names_the_next() -> None:
+    bench = Bench()
+    parts = iter([Generation([300], 2, Sampling(), frozenset(), Silent()), None])
+    first = Generation([100], 3, Sampling(), frozenset(), Silent(), follow=lambda: next(parts))
+    chained, other = bench.scheduler.submit(first, 1), bench.submit(500, 3, 20)
+    bench.run()
+    assert tokens_of(chained) == (301, 302)
+    assert len(tokens_of(other)) == 20
+    assert len(bench.meter.of("first_token")) == 2
+
+
+def test_client_alone_is_told_when_its_answer_cannot_be_completed() -> None:
+    class Broken(Silent):
+        def finish(self) -> str:
+            raise ValueError("nonsense")
+
+    bench = Bench()
+    culprit = bench.scheduler.submit(Generation([100], 2, Sampling(), frozenset(), Broken()), 1)
+    other = bench.submit(500, 3, 6)
+    bench.run()
+    event = last_event(culprit)
+    assert isinstance(event, Failed)
+    assert isinstance(event.error, ForwardFailed)
+    assert len(tokens_of(other)) == 6
+
+
+def test_rules_change_what_is_chosen_in_their_row_only() -> None:
+    class NoTens:
+        def apply(self, tokens: Any, logits: Any) -> Any:
+            return logits.roll(1) if (tokens[-1] + 1) % 10 == 0 else logits
+
+    bench = Bench()
+    ruled = bench.scheduler.submit(Generation([108], 2, Sampling(), frozenset(), Silent(), rules=NoTens()), 1)
+    free = bench.submit(108, 1, 2)
+    bench.run()
+    assert tokens_of(free) == (109, 110)
+    assert tokens_of(ruled) == (109, 111)

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from modelservice_runtime.protocols.instances import drawings, images, pairs, pictures, results, texts
+from modelservice_runtime.protocols.instances import drawings, images, pairs, pictures, results, sounds, texts
 from modelservice_runtime.protocols.strict import StrictBody
 
 
@@ -79,6 +79,7 @@ READS: Mapping[str, Reads] = {
         images.build_candidates,
         images.EXAMPLE | {"candidate_labels": ["a cat", "a dog"]},
     ),
+    "audio": Reads(sounds.AudioInstance, "audio", sounds.build_audios, {"audio": sounds.SILENCE}),
 }
 GIVES: Mapping[str, Gives] = {
     "labels": Gives(results.TopParameters, results.write_labels),
@@ -91,6 +92,7 @@ GIVES: Mapping[str, Gives] = {
     "picture": Gives(drawings.PictureParameters, drawings.write_picture),
     "boxes": Gives(images.DetectionParameters, images.write_boxes),
     "masks": Gives(images.MaskParameters, images.write_masks, slow=True),
+    "transcript": Gives(sounds.TranscriptParameters, sounds.write_transcript),
 }
 
 
