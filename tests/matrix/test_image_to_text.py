@@ -45,7 +45,8 @@ def captions(folder: Path) -> list[str]:
 @torch.inference_mode()
 def answers(folder: Path) -> list[str]:
     """The answers to the prompts by transformers' processor and greedy `generate`, one image at a time."""
-    processor = AutoProcessor.from_pretrained(folder, backend="pil")
+    processor = AutoProcessor.from_pretrained(folder)
+    processor.image_processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
     model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
     texts = []
     for image, prompt in zip(IMAGES, PROMPTS, strict=True):

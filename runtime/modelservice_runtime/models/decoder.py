@@ -165,7 +165,7 @@ class CausalDecoder:
         ours = self.decode([tokens[-1], short[-1]], [len(tokens) - 1, len(short) - 1]).float()
         for index, row in enumerate((tokens, short)):
             ids = torch.tensor([row], device=self._device)
-            plain = self._model(input_ids=ids, use_cache=False, **self._arguments(source)).logits[0, -1].float()
+            plain = self._model(input_ids=ids, use_cache=False, **self._plain(source, len(row))).logits[0, -1].float()
             spread = float(plain.abs().max()) or 1.0
             worst = float((ours[index] - plain).abs().max()) / spread
             if not worst <= VERIFY_TOLERANCE[self._model.dtype]:
@@ -174,8 +174,8 @@ class CausalDecoder:
                     f"(relative error {worst:.2g}); this architecture is not supported"
                 )
 
-    def _arguments(self, source: Any) -> dict[str, Any]:
-        """Return what the plain forward pass takes besides tokens."""
+    def _plain(self, source: Any, length: int) -> dict[str, Any]:
+        """Return what the plain forward pass of the first `length` tokens takes besides them."""
         return {}
 
 

@@ -46,12 +46,17 @@ def load_tokenizer(folder: ModelFolder, settings: Settings, *, fast: bool = True
 
 
 def load_processor(folder: ModelFolder, settings: Settings) -> Any:
-    """Load the processor of a model that reads images and text. Raises UnusableModel when there is none."""
+    """Load the processor of a model that reads images and text, its image part in the form without torch.
+
+    Raises UnusableModel when there is none.
+    """
     refuse_remote_code(folder, settings)
     with explained(folder):
-        return AutoProcessor.from_pretrained(
-            folder.path, local_files_only=True, trust_remote_code=settings.model.trust_remote_code, backend="pil"
+        processor = AutoProcessor.from_pretrained(
+            folder.path, local_files_only=True, trust_remote_code=settings.model.trust_remote_code
         )
+    processor.image_processor = load_image_processor(folder, settings)
+    return processor
 
 
 def load_image_processor(folder: ModelFolder, settings: Settings) -> Any:

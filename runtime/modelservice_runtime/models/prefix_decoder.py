@@ -66,5 +66,8 @@ class PrefixDecoder(CausalDecoder):
         pixels = self._arguments(source)["pixel_values"]
         return self._model.git.visual_projection(self._model.git.image_encoder(pixels).last_hidden_state)
 
+    def _plain(self, source: Mapping[str, Any], length: int) -> dict[str, Any]:
+        return self._arguments(source)
+
     def _arguments(self, source: Mapping[str, Any]) -> dict[str, Any]:
         return to_device(source, self._model.device, self._model.dtype)

@@ -14,9 +14,16 @@ from modelservice_runtime.errors import UnusableModel
 from modelservice_runtime.models.decoder import CausalDecoder
 from modelservice_runtime.models.device import without_gradients
 
+TYPES = "mm_token_type_ids"
+
 
 class VisualDecoder(CausalDecoder):
-    """Implements `DecoderRunner` for LLaVA-like models; a source holds the arrays that the model's processor made."""
+    """Implements `DecoderRunner` for LLaVA-like models.
+
+    A source holds the arrays that the model's processor made of the images, and of the text those in `text_inputs`.
+    """
+
+    text_inputs: tuple[str, ...] = ()
 
     def __init__(self, model: Any, max_length: int, max_rows: int, budget_bytes: int) -> None:
         image_token = getattr(model.config, "image_token_id", None)
@@ -47,7 +54,8 @@ class VisualDecoder(CausalDecoder):
     @without_gradients
     def _encode(self, source: Mapping[str, Any]) -> Any:
         """Return the features of all images, [placeholders, size]."""
-        output = self._model.get_image_features(**self._arguments(source), return_dict=True)
+        pictures = {name: array for name, array in source.items() if name not in self.text_inputs}
+        output = self._model.get_image_features(**self._arguments(pictures), return_dict=True)
         features = output.pooler_output
         if isinstance(features, list | tuple):
             features = torch.cat([part.reshape(-1, part.shape[-1]) for part in features])
@@ -64,6 +72,10 @@ class VisualDecoder(CausalDecoder):
         embeddings = embeddings.index_copy(0, places, chosen.to(embeddings.dtype))
         self._taken += len(places)
         return {"inputs_embeds": embeddings.unsqueeze(0)}
+
+    def _plain(self, source: Mapping[str, Any], length: int) -> dict[str, Any]:
+        cut = {name: array[:, :length] if name in self.text_inputs else array for name, array in source.items()}
+        return self._arguments(cut)
 
     def _arguments(self, source: Mapping[str, Any]) -> dict[str, Any]:
         return to_device(source, self._device, self._model.dtype)

@@ -13,14 +13,15 @@ from transformers import AutoModelForImageTextToText
 
 from modelservice_runtime.errors import UnusableModel
 from modelservice_runtime.models.device import cache_bytes, choose_placement
+from modelservice_runtime.models.grid_decoder import GridDecoder
 from modelservice_runtime.models.loader import context_length, count_parameters, load_model, load_processor
-from modelservice_runtime.models.visual_decoder import VisualDecoder
+from modelservice_runtime.models.visual_decoder import TYPES, VisualDecoder
 from modelservice_runtime.tasks.base import ModelFacts, TaskContext
 from modelservice_runtime.tasks.generation import GenerationTask
 from modelservice_runtime.tasks.inputs import Conversation, ImagePrompt, ImagePrompts, InvalidInput, Item
 from modelservice_runtime.tasks.pictures import PictureReader, prepare_tokens, take_images
 
-NOT_SOURCE = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
+NOT_SOURCE = ("input_ids", "attention_mask", "token_type_ids", TYPES)
 IMAGE = {"type": "image"}
 
 
@@ -88,7 +89,8 @@ class VisualChatTask(GenerationTask):
         except (ValueError, TypeError, IndexError, KeyError) as error:
             raise InvalidInput("messages", f"the model cannot read these images: {type(error).__name__}") from error
         tokens = [int(token) for token in arrays["input_ids"][0]]
-        return tokens, {name: value for name, value in arrays.items() if name not in NOT_SOURCE}
+        kept = [name for name in arrays if name not in NOT_SOURCE or name in self._visual.text_inputs]
+        return tokens, {name: arrays[name] for name in kept}
 
     def _special(self, prompt: str) -> dict[str, bool]:
         """Say whether the tokenizer adds its special tokens: not when the template begins with one already."""
@@ -113,7 +115,7 @@ def load(context: TaskContext) -> VisualChatTask:
             hint="add chat_template.jinja; without it nobody knows where an image belongs in a prompt",
         )
     model = load_model(AutoModelForImageTextToText, context.folder, settings, placement)
-    runner = VisualDecoder(
+    runner = (GridDecoder if hasattr(model.model, "get_rope_index") else VisualDecoder)(
         model,
         context_length(model, settings),
         settings.engine.max_concurrency,

@@ -20,6 +20,9 @@ from transformers import (
     Idefics3ForConditionalGeneration,
     Idefics3ImageProcessorPil,
     Idefics3VisionConfig,
+    Qwen2VLConfig,
+    Qwen2VLForConditionalGeneration,
+    Qwen2VLImageProcessorPil,
     VisionEncoderDecoderModel,
     ViTConfig,
     ViTImageProcessor,
@@ -39,6 +42,19 @@ from tests.runtime.support.tiny_visual import (
 
 SQUARE = {"height": SIDE, "width": SIDE}
 LENGTH = 64
+TEXT_KEYS = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "max_position_embeddings",
+    "initializer_range",
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+)
 
 
 def make_blip(folder: Path) -> Path:
@@ -127,6 +143,41 @@ def make_idefics3(folder: Path) -> Path:
     return folder
 
 
+def make_qwen2_vl(folder: Path) -> Path:
+    """Save a random Qwen2-VL, whose image tokens have places on a grid and whose images keep their proportions."""
+    tokenizer = image_tokenizer("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
+    torch.manual_seed(25)
+    vision = {
+        "depth": 2,
+        "embed_dim": 32,
+        "hidden_size": 32,
+        "num_heads": 2,
+        "mlp_ratio": 2,
+        "patch_size": 8,
+        "initializer_range": 0.2,
+    }
+    text = {
+        **{key: value for key, value in llama(len(tokenizer)).to_dict().items() if key in TEXT_KEYS},
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]},
+    }
+    config = Qwen2VLConfig(
+        text_config=text,
+        vision_config=vision,
+        image_token_id=tokenizer.convert_tokens_to_ids("<|image_pad|>"),
+        video_token_id=tokenizer.convert_tokens_to_ids("<|video_pad|>"),
+        vision_start_token_id=tokenizer.convert_tokens_to_ids("<|vision_start|>"),
+        vision_end_token_id=tokenizer.convert_tokens_to_ids("<|vision_end|>"),
+    )
+    model = Qwen2VLForConditionalGeneration(config)
+    model.generation_config.eos_token_id = 1
+    processor = Qwen2VLImageProcessorPil(patch_size=8, size={"shortest_edge": 16 * 16, "longest_edge": 96 * 96})
+    _save(folder, model, tokenizer, processor)
+    write_json(folder / "processor_config.json", processor_class="Qwen2VLProcessor")
+    template = TEMPLATE.replace("<image>", "<|vision_start|><|image_pad|><|vision_end|>")
+    (folder / "chat_template.jinja").write_text(template)
+    return folder
+
+
 def _save(folder: Path, model: Any, tokenizer: Any, processor: Any) -> Path:
     for part in (model, tokenizer, processor):
         part.save_pretrained(folder)
@@ -134,4 +185,4 @@ def _save(folder: Path, model: Any, tokenizer: Any, processor: Any) -> Path:
 
 
 CAPTIONERS = {"blip": make_blip, "git": make_git, "vision-encoder-decoder": make_vit_gpt2}
-CHATTERS = {"llava": make_llava, "idefics3": make_idefics3}
+CHATTERS = {"llava": make_llava, "idefics3": make_idefics3, "qwen2-vl": make_qwen2_vl}
