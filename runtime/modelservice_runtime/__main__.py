@@ -126,10 +126,16 @@ def _serve(options: argparse.Namespace) -> LastWord:
         )
     from modelservice_runtime.server.run import serve  # noqa: PLC0415
 
-    code = serve(settings)
+    code = serve(settings, _show_where_to_click if options.model else lambda _: None)
     if code != ExitCode.DONE:
         raise EngineFault(f"the server ended with code {code}")
     return LastWord.of_success("serve", "the server was stopped and its requests were finished")
+
+
+def _show_where_to_click(address: str) -> None:
+    """Tell a person at a terminal; a pod names its model in the settings, and its output is for machines."""
+    sys.stdout.write(f"\n  Playground  {address}/playground\n  API docs    {address}/docs\n\n")
+    sys.stdout.flush()
 
 
 def _flags(options: argparse.Namespace) -> dict[str, dict[str, Any]]:

@@ -119,6 +119,7 @@ class ServerSection(Section):
     host: str = Field(default="0.0.0.0", min_length=1, description="Address to listen on.")
     port: Port = Field(default=INFERENCE_PORT, description="Port of the inference API.")
     admin_port: Port = Field(default=ADMIN_PORT, description="Port of probes, metrics and status.")
+    playground: bool = Field(default=True, description="Serve the pages /playground and /docs.")
 
     grpc_port: int = Field(default=0, ge=0, le=65535, description="Port of the V2 protocol over gRPC; 0: off.")
 

@@ -1,12 +1,16 @@
 """OpenAI's `/v1/models` and the shape of its errors."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
 
 class ModelCard(BaseModel):
-    """A model that can be asked for."""
+    """A model that can be asked for.
+
+    `reads` and `gives` name the kinds of instances and predictions of `:predict`, `example` is such an instance;
+    `explains` tells whether `:explain` answers, `ready` whether the model is loaded.
+    """
 
     id: str
     object: Literal["model"] = "model"
@@ -15,6 +19,11 @@ class ModelCard(BaseModel):
     task: str
     ready: bool
     max_model_len: int | None = None
+    endpoint: str | None = None
+    reads: str | None = None
+    gives: str | None = None
+    example: dict[str, Any] | None = None
+    explains: bool = False
 
 
 class ModelList(BaseModel):

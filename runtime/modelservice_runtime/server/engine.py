@@ -12,6 +12,7 @@ from pathlib import Path
 
 from modelservice_runtime.config import Settings
 from modelservice_runtime.engine.intake import Intake, QueueLimits
+from modelservice_runtime.engine.lanes import Lanes
 from modelservice_runtime.engine.resources import read_resources
 from modelservice_runtime.engine.scheduling import Outbox
 from modelservice_runtime.engine.worker import Steps
@@ -19,10 +20,12 @@ from modelservice_runtime.models.folder import open_folder
 from modelservice_runtime.server.lifecycle import STARTING, State
 from modelservice_runtime.server.service import Service
 from modelservice_runtime.tasks.base import TaskContext, load_task, resolve_task
+from modelservice_runtime.tasks.explaining import Explainable, ExplainedTask
 
 logger = logging.getLogger(__name__)
 
 QUEUED_TOKENS_PER_REQUEST = 2048
+EXPLANATIONS_WAITING = 64
 HEAVY = ("torch", "transformers")
 
 
@@ -49,8 +52,13 @@ def prepare_engine(service: Service, loop: asyncio.AbstractEventLoop, wake: Call
     task = load_task(info, context)
     lifecycle.enter(State.WARMING)
     task.warm_up()
+    steps: Steps = task.scheduler
+    if isinstance(task, Explainable):
+        patient = Intake(_patient_limits(settings), wake)
+        service.explained = ExplainedTask(task, patient, context.outbox, metrics)
+        steps = Lanes(task.scheduler, service.explained.scheduler)
     service.task = task
-    return task.scheduler
+    return steps
 
 
 def report_ready(service: Service) -> None:
@@ -92,6 +100,12 @@ def report_ready(service: Service) -> None:
             "total_seconds": round(lifecycle.total_seconds or 0.0, 3),
         },
     )
+
+
+def _patient_limits(settings: Settings) -> QueueLimits:
+    """Few explanations may wait: each takes as long as many answers."""
+    waiting = min(EXPLANATIONS_WAITING, settings.limits.max_queue)
+    return QueueLimits(waiting, waiting * QUEUED_TOKENS_PER_REQUEST, settings.limits.queue_seconds)
 
 
 def _queue_limits(settings: Settings) -> QueueLimits:

@@ -8,6 +8,7 @@ are refused and the accepted are finished within `lifecycle.drain_seconds`; what
 import asyncio
 import logging
 import socket
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 PROPAGATION_SECONDS = 3.0
 PROPAGATION_SHARE = 0.1
 STOP_SECONDS = 5.0
+EVERYWHERE = ("0.0.0.0", "::")
 
 
 class _Server(uvicorn.Server):
@@ -54,10 +56,14 @@ class _Server(uvicorn.Server):
 
 
 class ServerProcess:
-    """Owns all parts and their order. `run` is everything; `stop` is what a signal does."""
+    """Owns all parts and their order. `run` is everything; `stop` is what a signal does.
 
-    def __init__(self, settings: Settings) -> None:
+    `announce` is told the address of the pages once they answer.
+    """
+
+    def __init__(self, settings: Settings, announce: Callable[[str], None] = lambda _: None) -> None:
         self._settings = settings
+        self._announce = announce
         self._lifecycle = Lifecycle()
         self._metrics = Metrics(settings.served_name, vllm=settings.observability.metrics_compat == "vllm")
         self.service = Service(settings, self._lifecycle, self._metrics)
@@ -108,7 +114,11 @@ class ServerProcess:
     async def _start_inference(self) -> None:
         from modelservice_runtime.server.app import build_app  # noqa: PLC0415 - FastAPI is imported after the probes answer
 
-        await self._listen(build_app(self.service), self._settings.server.port, "server.port")
+        server = self._settings.server
+        await self._listen(build_app(self.service), server.port, "server.port")
+        if server.playground:
+            host = "127.0.0.1" if server.host in EVERYWHERE else server.host
+            self._announce(f"http://{host}:{server.port}")
 
     async def _start_rpc(self) -> None:
         if not self._settings.server.grpc_port:
@@ -158,8 +168,7 @@ class ServerProcess:
 
     async def _drain(self) -> None:
         """Finish what was accepted; see the module's text for the order."""
-        task = self.service.task
-        if self._fault is not None or task is None:
+        if self._fault is not None or self.service.task is None:
             return
         self._lifecycle.enter(State.DRAINING)
         self._metrics.ready.labels(self._metrics.model).set(0)
@@ -167,10 +176,10 @@ class ServerProcess:
         seconds = self._settings.lifecycle.drain_seconds
         propagation = min(PROPAGATION_SECONDS, seconds * PROPAGATION_SHARE)
         await self._pause(propagation)
-        draining = asyncio.create_task(task.scheduler.drain(max(0.0, seconds - propagation)))
+        draining = asyncio.create_task(self.service.drain(max(0.0, seconds - propagation)))
         hurrying = asyncio.create_task(self._hurry.wait())
         await asyncio.wait({draining, hurrying}, return_when=asyncio.FIRST_COMPLETED)
-        complete = await draining if draining.done() else await task.scheduler.drain(0.0)
+        complete = await draining if draining.done() else await self.service.drain(0.0)
         for pending in (draining, hurrying):
             pending.cancel()
         logger.info("drained", extra={"complete": complete})

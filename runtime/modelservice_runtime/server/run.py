@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+from collections.abc import Callable
 
 import uvloop
 
@@ -14,19 +15,20 @@ from modelservice_runtime.server.process import ServerProcess
 logger = logging.getLogger(__name__)
 
 
-def serve(settings: Settings) -> int:
+def serve(settings: Settings, announce: Callable[[str], None] = lambda _: None) -> int:
     """Serve until a signal ends the process; return 0. Raises RuntimeFault when it cannot go on.
 
-    SIGTERM drains, a second one cancels what still runs; SIGINT (a person at a terminal) cancels at once.
+    SIGTERM drains, a second one cancels what still runs; SIGINT (a person at a terminal) cancels at once. `announce` is
+    told the address of the pages.
     """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    uvloop.run(_run(settings))
+    uvloop.run(_run(settings, announce))
     return int(ExitCode.DONE)
 
 
-async def _run(settings: Settings) -> None:
-    process = ServerProcess(settings)
+async def _run(settings: Settings, announce: Callable[[str], None]) -> None:
+    process = ServerProcess(settings, announce)
 
     def on_signal(number: signal.Signals) -> None:
         logger.info("signal received", extra={"signal": number.name})

@@ -24,6 +24,7 @@ from modelservice_runtime.server.guard import MODEL_KEY
 from modelservice_runtime.server.keys import open_keys
 from modelservice_runtime.server.lifecycle import Lifecycle
 from modelservice_runtime.tasks.base import LoadedTask, TaskInfo
+from modelservice_runtime.tasks.explaining import ExplainedTask, ExplainOptions, ExplainRequest, Explanation
 from modelservice_runtime.tasks.inputs import InvalidInput, Item
 
 T = TypeVar("T")
@@ -72,6 +73,7 @@ class Service:
         self.tracer = open_tracer(settings.observability.otlp_endpoint)
         self.keys = open_keys(settings.security.api_key_file)
         self.heartbeat_age: Callable[[], float] = lambda: 0.0
+        self.explained: ExplainedTask | None = None
         self._pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="prepare")
 
     @property
@@ -102,6 +104,30 @@ class Service:
             written = write_results(info.gives, found, known)
         self.metrics.stage("postprocess", time.monotonic() - began)
         return written
+
+    async def explain(
+        self, request: Caller, model: str, instances: Sequence[Any], options: ExplainOptions
+    ) -> list[Explanation]:
+        """Tell why the model answers each of the instances as it does.
+
+        Raises ApiError (400 when the task cannot tell), InvalidInstances, and what `submit` and `attend` raise.
+        """
+        _, info = self.require(request, model)
+        if self.explained is None:
+            raise ApiError(
+                400, f"this server cannot explain models for {info.name}; it explains those that give labels",
+                code="not_explainable", param="model", rejected="invalid",
+            )  # fmt: skip
+        parsed, _ = read_instances(info.reads, info.gives, instances, {})
+        asked = ExplainRequest(parsed, options)
+        submission = await self.submit(self.explained, asked)
+        results = await self.attend(request, self.explained, submission, self.results(submission))
+        return self.explained.finish(asked, submission.items, results)
+
+    async def drain(self, seconds: float) -> bool:
+        """Take no new work and wait for the accepted. False when time ran out and the rest was cancelled."""
+        tasks = [task for task in (self.task, self.explained) if task is not None]
+        return all(await asyncio.gather(*(task.scheduler.drain(seconds) for task in tasks)))
 
     def require(self, request: Caller, model: str, tasks: Sequence[str] = ()) -> tuple[LoadedTask, TaskInfo]:
         """Return the task when it is ready and is one of `tasks` (any, without). Raises ApiError 503, 404 or 400."""

@@ -106,6 +106,7 @@ def test_probes_answer_while_the_model_loads_and_sigterm_finishes_what_runs(
     assert len(answers[0].json()["choices"]) == 8
     assert child.last_word()["reason"] == "Completed"
     assert "the quick" not in output
+    assert f"http://127.0.0.1:{child.port}/playground" in output
 
 
 def test_second_sigterm_cancels_what_runs(children: Any, decoder_folder: Path) -> None:

@@ -47,9 +47,15 @@ class RunningServer:
         self.settings = Settings.model_validate(
             {
                 "model": {"path": str(model), "name": name, "task": task},
-                "server": {"host": "127.0.0.1", "port": port, "admin_port": admin_port, "grpc_port": grpc_port},
                 "lifecycle": {"drain_seconds": 5},
                 **sections,
+                "server": {
+                    "host": "127.0.0.1",
+                    "port": port,
+                    "admin_port": admin_port,
+                    "grpc_port": grpc_port,
+                    **sections.get("server", {}),
+                },
             }
         )
         self.port = port

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from modelservice_runtime.protocols.instances import example_of
 from modelservice_runtime.protocols.openai_models import ModelCard, ModelList
 from modelservice_runtime.server.errors import ApiError
 from modelservice_runtime.server.lifecycle import State
@@ -13,12 +14,18 @@ def model_routes(service: Service) -> APIRouter:
     router = APIRouter(tags=["models"])
 
     def card() -> ModelCard:
+        info, task = service.info, service.task
         return ModelCard(
             id=service.settings.served_name,
             created=service.started_at,
-            task=service.info.name if service.info else service.settings.model.task,
+            task=info.name if info else service.settings.model.task,
+            max_model_len=task.facts.context if task else None,
+            endpoint=info.endpoint if info else None,
+            reads=info.reads if info else None,
+            gives=info.gives if info else None,
+            example=example_of(info.reads) if info else None,
+            explains=service.explained is not None,
             ready=service.lifecycle.state is State.READY,
-            max_model_len=service.task.facts.context if service.task else None,
         )
 
     @router.get("/v1/models")
