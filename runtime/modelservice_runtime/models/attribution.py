@@ -70,10 +70,9 @@ def attribute_integrated(score: Score, point: Any, baseline: Any, steps: int) ->
 def attribute_occlusion(score: Score, point: Any, baseline: Any, regions: Sequence[Any], rows: int) -> Piece:
     """Attribute by replacing regions (masks that broadcast to [1, ...]), `rows` of them in one forward pass.
 
-    Where regions overlap the mean counts.
+    What is lost without a region is spread evenly over it.
     """
     values = torch.zeros(torch.broadcast_shapes(*(region.shape for region in regions)), device=point.device)
-    counts = torch.zeros_like(values)
     with torch.no_grad():
         whole = score(point)
     for at in range(0, len(regions), rows):
@@ -82,9 +81,8 @@ def attribute_occlusion(score: Score, point: Any, baseline: Any, regions: Sequen
         with torch.no_grad():
             lost = whole - score(torch.cat([torch.where(region, baseline, point) for region in batch]))
         for region, loss in zip(batch, lost, strict=True):
-            values += region * loss
-            counts += region
-    return Attribution((values / counts.clamp(min=1))[0])
+            values += region * (loss / region.sum())
+    return Attribution(values[0])
 
 
 def roll_out(attentions: Sequence[Any], position: int) -> Any:

@@ -34,9 +34,13 @@ class VisionModel:
     @without_gradients
     def forward(self, batch: Sequence[Features | Image.Image], **others: Any) -> Any:
         """Return the model's output for inputs of one shape; torch thread. `others` are further inputs of the model."""
+        return self.model(**self.to_tensors(batch, **others))
+
+    def to_tensors(self, batch: Sequence[Features | Image.Image], **others: Any) -> dict[str, Any]:
+        """Return inputs of one shape as the model takes them, on its device; torch thread."""
         inputs = [self._process(each) for each in batch]
         tensors = {name: torch.cat([row[name] for row in inputs]) for name in inputs[0]} | others
-        return self.model(**{name: self._place(tensor) for name, tensor in tensors.items()})
+        return {name: self._place(tensor) for name, tensor in tensors.items()}
 
     def _process(self, features: Features | Image.Image) -> dict[str, Any]:
         if isinstance(features, Image.Image):

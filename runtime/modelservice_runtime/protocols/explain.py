@@ -122,10 +122,10 @@ def write_explanation(explanation: Explanation) -> dict[str, Any]:
         "baseline": {"name": explanation.baseline, "score": explanation.baseline_score},
         "convergence_delta": explanation.delta,
     }
-    if explanation.tokens is not None:
+    if explanation.text is not None:
         body["tokens"] = [
             {"text": token.text, "start": token.start, "end": token.end, "score": token.score}
-            for token in explanation.tokens
+            for token in explanation.text
         ]
     if (image := explanation.image) is not None:
         heat_map = base64.b64encode(image.png).decode()

@@ -69,7 +69,7 @@ class Explanation:
     baseline_score: float
     delta: float | None = None
     place: tuple[int, int] | None = None
-    tokens: Sequence[TokenShare] | None = None
+    text: Sequence[TokenShare] | None = None
     image: HeatMap | None = None
 
 

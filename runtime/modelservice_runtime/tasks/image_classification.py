@@ -5,19 +5,23 @@ from typing import Any
 
 from transformers import AutoModelForImageClassification
 
+from modelservice_runtime.engine.piecewise_scheduler import Work
 from modelservice_runtime.models.device import choose_placement
 from modelservice_runtime.models.loader import count_parameters, explained, load_image_processor, load_model
 from modelservice_runtime.models.vision import VisionModel, cost_of, shape_of
 from modelservice_runtime.tasks.base import ModelFacts, TaskContext
 from modelservice_runtime.tasks.encoding import make_scheduler
+from modelservice_runtime.tasks.explaining import ExplainOptions
+from modelservice_runtime.tasks.image_explaining import ImageExplainer
 from modelservice_runtime.tasks.imaging import ImageReader, blank_image, run_alike, within_budget
 from modelservice_runtime.tasks.inputs import Images, Item, Label
 
 MULTI_LABEL = "multi_label_classification"
+INDEPENDENT = (MULTI_LABEL, "regression")
 
 
 class ImageClassificationTask:
-    """Implements `LoadedTask`."""
+    """Implements `LoadedTask` and `Explainable`."""
 
     def __init__(self, context: TaskContext, vision: VisionModel, facts: ModelFacts) -> None:
         self.facts = facts
@@ -28,6 +32,7 @@ class ImageClassificationTask:
         config = vision.model.config
         self._labels = [str(config.id2label[index]) for index in range(config.num_labels)]
         self._activation = _activation(config)
+        self._explainer = ImageExplainer(vision, self._labels, independent=config.problem_type in INDEPENDENT)
 
     def warm_up(self) -> None:
         """Classify a blank picture. Raises UnusableModel when the model cannot."""
@@ -47,6 +52,14 @@ class ImageClassificationTask:
         logits = self._vision.forward(batch).logits.float()
         scores: list[list[float]] = self._activation(logits).tolist()
         return scores
+
+    def prepare_explanation(self, request: Images, options: ExplainOptions) -> Sequence[Item]:
+        """Decode, scale and normalise."""
+        return within_budget((self._explainer.prepare(image, options) for image in self._reader.read(request)), request)
+
+    def explain(self, value: Any) -> Work:
+        """Tell what each part of a picture added to a label."""
+        return self._explainer.explain(value)
 
     def finish(self, request: Images, items: Sequence[Item], results: Sequence[list[float]]) -> list[list[Label]]:
         """Return the labels of each image, the most likely first."""

@@ -112,7 +112,7 @@ class TextExplainer:
             baseline_score=unsure,
             delta=attribution.delta,
             place=None if place is None else question.offsets[question.kept.index(place)],
-            tokens=[
+            text=[
                 TokenShare(question.text[start:end], start, end, share)
                 for (start, end), share in zip(question.offsets, shares, strict=True)
             ],
