@@ -6,6 +6,7 @@ from typing import Any
 
 from transformers import AutoModelForTokenClassification
 
+from modelservice_runtime.engine.piecewise_scheduler import Work
 from modelservice_runtime.models.encoder import TextEncoder
 from modelservice_runtime.tasks.base import ModelFacts, TaskContext
 from modelservice_runtime.tasks.encoding import (
@@ -17,7 +18,9 @@ from modelservice_runtime.tasks.encoding import (
     warm_up,
 )
 from modelservice_runtime.tasks.entities import TaggedText, TokenSpan
+from modelservice_runtime.tasks.explaining import ExplainOptions
 from modelservice_runtime.tasks.inputs import InvalidInput, Item, Texts
+from modelservice_runtime.tasks.text_explaining import TextExplainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class TokenisedText:
 
 
 class TokenClassificationTask:
-    """Implements `LoadedTask`; what it gives, `entities.find_entities` turns into entities."""
+    """Implements `LoadedTask` and `Explainable`; what it gives, `entities.find_entities` turns into entities."""
 
     def __init__(self, context: TaskContext, encoder: TextEncoder, facts: ModelFacts) -> None:
         self.facts = facts
@@ -40,6 +43,7 @@ class TokenClassificationTask:
         self._most = context.settings.limits.max_inputs
         config = encoder.model.config
         self._labels = [str(config.id2label[index]) for index in range(config.num_labels)]
+        self._explainer = TextExplainer(encoder, self._labels, by_token=True)
         tokenizer = encoder.tokenizer
         self._marks_subwords = bool(getattr(tokenizer.backend_tokenizer.model, "continuing_subword_prefix", None))
         self._unknown = tokenizer.unk_token_id
@@ -87,6 +91,14 @@ class TokenClassificationTask:
         output, _ = self._encoder.forward(batch)
         probabilities = output.logits.float().softmax(dim=-1).cpu().numpy()
         return [scores[: len(row)] for row, scores in zip(batch, probabilities, strict=True)]
+
+    def prepare_explanation(self, request: Texts, options: ExplainOptions) -> Sequence[Item]:
+        """Tokenise."""
+        return self._explainer.prepare(request, options)
+
+    def explain(self, value: Any) -> Work:
+        """Tell what each token added to the label of one."""
+        return self._explainer.explain(value)
 
     def finish(self, request: Texts, items: Sequence[Item], results: Sequence[Any]) -> list[TaggedText]:
         """Return each text with the probabilities of its tokens."""

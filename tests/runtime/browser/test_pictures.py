@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, FilePayload, expect
 
+from tests.models import build_model
 from tests.runtime.browser.chromium import opened, take_screens
 from tests.runtime.support.server import RunningServer, running
 from tests.runtime.support.tiny_pipelines import make_stable_diffusion
@@ -57,3 +58,30 @@ def test_pictures_are_drawn_with_their_progress(browser: Browser, tmp_path: Path
         expect(page.locator("img.drawn")).to_have_count(2)
         expect(page.locator("figcaption")).to_have_text(["seed 7", "seed 8"])
         take_screens(page, "text-to-image")
+
+
+@pytest.mark.parametrize("model", ["demo-detect", "demo-segment", "demo-digits"])
+def test_what_is_seen_is_shown_on_the_picture(browser: Browser, model: str) -> None:
+    with running(build_model(model)) as server, opened(browser, server) as page:
+        page.locator("input[type=file]").set_input_files(picture())
+        page.get_by_role("button", name="Run").click()
+        expect(page.locator("#numbers")).to_contain_text("latency")
+        expect(page.locator(".output")).not_to_contain_text("appears here")
+        expect(page.get_by_role("alert")).to_have_count(0)
+        take_screens(page, model)
+
+
+def test_drawing_is_classified_and_explained(browser: Browser) -> None:
+    with running(build_model("demo-digits")) as server, opened(browser, server) as page:
+        page.get_by_role("button", name="Draw").click()
+        board = page.locator("canvas.board").bounding_box()
+        assert board is not None
+        page.mouse.move(board["x"] + 140, board["y"] + 40)
+        page.mouse.down()
+        page.mouse.move(board["x"] + 140, board["y"] + 240, steps=8)
+        page.mouse.up()
+        page.get_by_label("Explain", exact=True).check()
+        page.get_by_role("button", name="Run").click()
+        expect(page.locator(".bar.first .name")).to_have_text("1")
+        expect(page.locator("img.heat")).to_be_visible()
+        take_screens(page, "drawing")

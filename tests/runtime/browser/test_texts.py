@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.matrix.support.text_encoders import make_text_encoder
 from tests.models import build_model
 from tests.runtime.browser.chromium import opened, take_screens
 from tests.runtime.support.server import RunningServer, running
 from tests.runtime.support.tiny_models import make_decoder
 
 pytestmark = pytest.mark.torch
+
+NLI = {0: "entailment", 1: "neutral", 2: "contradiction"}
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +109,35 @@ def test_api_is_described_without_a_network(browser: Browser, chat: RunningServe
         expect(operation).to_be_visible()
         operation.click()
         take_screens(page, "docs")
+
+
+def test_entities_are_marked_in_their_text_and_explained(browser: Browser) -> None:
+    with running(build_model("demo-ner")) as server, opened(browser, server) as page:
+        page.get_by_label("Text").fill("Ada Bright met Carlos Silva of Nordwind Logistics in Lisbon.")
+        page.get_by_label("Explain", exact=True).check()
+        page.get_by_role("button", name="Run").click()
+        expect(page.locator(".reading mark").first).to_be_visible()
+        expect(page.locator(".explanation h2")).to_contain_text("for “")
+        numbers(page)
+        take_screens(page, "entities")
+
+
+@pytest.mark.parametrize(
+    ("head", "task", "labels", "shown"),
+    [
+        ("ForMaskedLM", "auto", {}, ".bar"),
+        ("ForQuestionAnswering", "auto", {}, ".reading"),
+        ("ForSequenceClassification", "rerank", {"num_labels": 1}, ".ranked"),
+        ("ForSequenceClassification", "zero-shot-classification", {"id2label": NLI}, ".bar"),
+    ],
+)
+def test_example_of_a_task_is_answered(
+    browser: Browser, tmp_path: Path, head: str, task: str, labels: dict[str, Any], shown: str
+) -> None:
+    folder = make_text_encoder(tmp_path, "bert", head, **labels)
+    with running(folder, task=task) as server, opened(browser, server) as page:
+        page.get_by_role("button", name="Run").click()
+        numbers(page)
+        expect(page.locator(shown).first).to_be_visible()
+        expect(page.get_by_role("alert")).to_have_count(0)
+        take_screens(page, f"{head}-{task}")

@@ -8,6 +8,7 @@ import torch
 from captum.attr import IntegratedGradients
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from tests.matrix.support.text_encoders import make_text_encoder
 from tests.runtime.support.server import RunningServer, running
 
 pytestmark = pytest.mark.torch
@@ -118,3 +119,14 @@ def test_explanation_is_refused_when_the_task_gives_no_labels(encoder_folder: Pa
     error = answer.json()["error"]
     assert (answer.status_code, error["code"]) == (400, "not_explainable")
     assert "feature-extraction" in error["message"]
+
+
+def test_surest_entity_is_explained_when_each_token_has_a_label(tmp_path: Path) -> None:
+    labels = {0: "O", 1: "B-PER", 2: "I-PER"}
+    folder = make_text_encoder(tmp_path, "bert", "ForTokenClassification", id2label=labels)
+    with running(folder) as server:
+        found = explain(server, steps=8)
+        target = found["target"]
+        assert target["label"] in ("B-PER", "I-PER")
+        assert any((token["start"], token["end"]) == (target["start"], target["end"]) for token in found["tokens"])
+        assert explain(server, steps=8, target="O")["target"]["label"] == "O"
