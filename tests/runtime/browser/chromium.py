@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from tests.cluster.packages import Need, ensure
 from tests.runtime.support.server import RunningServer
@@ -52,7 +52,7 @@ def opened(browser: Browser, server: RunningServer, path: str = "/playground", *
     surroundings = browser.new_context(viewport=context.pop("viewport", DESKTOP), **context)  # type: ignore[arg-type]
     page = surroundings.new_page()
     page.set_default_timeout(SECONDS)
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("console", lambda message: complaints.append(message.text) if _is_complaint(message) else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda request: None if _is_own(request.url, origin) else complaints.append(request.url))
     try:
@@ -62,6 +62,11 @@ def opened(browser: Browser, server: RunningServer, path: str = "/playground", *
         assert complaints == []
     finally:
         surroundings.close()
+
+
+def _is_complaint(message: ConsoleMessage) -> bool:
+    """Tell whether the console holds a mistake of the page; that a request was refused is none."""
+    return message.type == "error" and "the server responded with a status of 400" not in message.text
 
 
 def _is_own(url: str, origin: str) -> bool:
