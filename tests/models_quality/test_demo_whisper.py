@@ -15,7 +15,7 @@ from tests.models.speech.sentences import HELD_OUT
 from tests.models.speech.synthesis import Utterance, samples_of, speak, to_file
 from tests.runtime.support.server import RunningServer, running
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.timeout(400)]
 RATE = 16_000
 VOICES = ("en-us", "en-gb", "en-us+f3", "en-gb-x-rp+m5")
 HIGHEST_ERROR_RATE = 0.25

@@ -87,7 +87,6 @@ class Seq2SeqDecoder:
         self, parts: Parts, sample: Any, longest_source: int, max_length: int, max_rows: int, budget_bytes: int
     ) -> None:
         self._parts = parts
-        self._sample = sample
         self._device, self._dtype = parts.decoder.device, parts.decoder.dtype
         self._boolean_masks = parts.decoder.config._attn_implementation == "sdpa"
         own, cross = self._probe(sample)
@@ -142,7 +141,10 @@ class Seq2SeqDecoder:
     @without_gradients
     def begin(self, row: int, source: Any) -> int:
         """Encode what a row is conditioned on; return its length."""
-        self._states = self._parts.encode(source)
+        return self._take_in(row, self._parts.encode(source))
+
+    def _take_in(self, row: int, states: Any) -> int:
+        self._states = states
         length = int(self._states.shape[1])
         earlier = [self._lengths[used] for used in range(row)]
         self._cross.reserve(row + 1, length, row, max(earlier, default=0))
@@ -207,7 +209,7 @@ class Seq2SeqDecoder:
     @without_gradients
     def _probe(self, sample: Any) -> tuple[list[tuple[Any, Any]], list[tuple[Any, Any]]]:
         """Run one token to learn the shapes of keys and values, layer by layer, of both kinds of attention."""
-        states = self._parts.encode(sample)
+        self._sample_states = states = self._parts.encode(sample)
         self._nothing = states.new_zeros((1, 1, states.shape[-1]))
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
         self._parts.decode(Step(torch.tensor([[0]], device=self._device), states, cache=cache))
@@ -226,18 +228,19 @@ class Seq2SeqDecoder:
         Raises UnusableModel when the logits differ by more than rounding: better refused than subtly wrong.
         """
         short = tokens[: max(2, len(tokens) // 2)]
-        sources = (self._sample, self._sample if short_source is None else short_source)
+        sample = self._sample_states
+        states = (sample, sample if short_source is None else self._parts.encode(short_source))
         self.reserve(2, len(tokens) + 1, 0, 0)
-        for place, (source, known) in enumerate(zip(sources, (tokens, short), strict=True)):
-            self.begin(place, source)
+        for place, (each, known) in enumerate(zip(states, (tokens, short), strict=True)):
+            self._take_in(place, each)
             self.prefill(place, 0, known[:1])
             if len(known) > 2:
                 self.prefill(place, 1, known[1:-1])
         ours = self.decode([tokens[-1], short[-1]], [len(tokens) - 1, len(short) - 1]).float()
         self._slots.window.row = 0
-        for index, (source, row) in enumerate(zip(sources, (tokens, short), strict=True)):
+        for index, (each, row) in enumerate(zip(states, (tokens, short), strict=True)):
             ids = torch.tensor([row], device=self._device)
-            plain = self._parts.decode(Step(ids, self._parts.encode(source)))[0, -1].float()
+            plain = self._parts.decode(Step(ids, each))[0, -1].float()
             worst = float((ours[index] - plain).abs().max()) / (float(plain.abs().max()) or 1.0)
             if not worst <= VERIFY_TOLERANCE[self._dtype]:
                 raise UnusableModel(
