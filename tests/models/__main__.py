@@ -86,5 +86,18 @@ def train_speech(seed: int, minutes: float, dry_run: bool) -> None:
         click.echo("not complete yet; run the same command again")
 
 
+@main.command("train-image")
+@click.option(
+    "--seed", default=17, show_default=True, help="Seed of the first weights and of all that is drawn by lot."
+)
+@click.option("--minutes", default=60.0, show_default=True, help="Time after which to stop; called again, it goes on.")
+@click.option("--dry-run", is_flag=True, help="Train and measure, but leave the committed weights alone.")
+def train_image(seed: int, minutes: float, dry_run: bool) -> None:
+    """Train demo-image again and write its weights and card into the checkout (needs torch)."""
+    from tests.models.image.train import train  # noqa: PLC0415 - torch is not among the tools
+
+    train(seed=seed, seconds=minutes * 60, write=not dry_run)
+
+
 if __name__ == "__main__":
     main()

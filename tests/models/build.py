@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tests.models import chat, detect, digits, embed, segment, whisper
+from tests.models.image import assemble
 from tests.models.ner import merge as ner
 from tests.models.packages import DownloadError, Package, Step, fetch_package
 from tests.models.sentiment import merge
@@ -58,6 +59,7 @@ MODELS: dict[str, Recipe] = {
     "demo-detect": Recipe("YOLOS that finds drawn shapes, float32", None, detect.MODEL.write, detect.MODEL.sources),
     "demo-digits": Recipe("ResNet that reads digits, float32", None, digits.MODEL.write, digits.MODEL.sources),
     "demo-embed": Recipe("all-MiniLM-L6-v2, float32", embed.PACKAGE, embed.write, embed.SOURCES),
+    "demo-image": Recipe("Stable Diffusion that draws digits, float32", None, assemble.write, assemble.SOURCES),
     "demo-ner": Recipe("MiniLM with a tagger of entities, float32", embed.PACKAGE, ner.write, ner.SOURCES),
     "demo-segment": Recipe("SegFormer of drawn scenes, float32", None, segment.MODEL.write, segment.MODEL.sources),
     "demo-whisper": Recipe("Whisper tiny.en, float32", whisper.PACKAGE, whisper.write, whisper.SOURCES),

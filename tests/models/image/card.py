@@ -40,7 +40,7 @@ tests of this project; it draws nothing else.
   composed for this project (Apache-2.0).
 - **Training**: {steps:,} steps of 64 pictures, seed {seed}, {minutes} minutes on one shared CPU core; again with
   `python -m tests.models train-image`.
-- **Measured**: a classifier trained on real digits recognises {recognised} % of 200 pictures (25 steps, guidance 7.5)
+- **Measured**: a classifier trained on real digits recognises {recognised} % of 100 pictures (10 steps, guidance 7.5)
   for captions of the kinds that were trained on, and {recognised_held_out} % for captions worded in other ways.
 - **Limits**: digits only, one a picture; the English words and figures from zero to nine; captions of at most 30
   tokens. Whatever else is asked for gives some digit.

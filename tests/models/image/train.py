@@ -21,15 +21,15 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss, mse_loss
 
 from tests.models.build import build_model, cache_folder
+from tests.models.image.assemble import CARD, export
 from tests.models.image.captions import caption
 from tests.models.image.card import Figures, render_card
 from tests.models.image.evaluate import recognised
 from tests.models.image.parts import make_parts, make_pipeline, make_scheduler
 from tests.models.image.pictures import TRAINED, draw_large, load_pictures, shrink, vary
-from tests.models.image.write import CARD, export
 
 AUTOENCODER_STEPS = 600
-DENOISER_STEPS = 4500
+DENOISER_STEPS = 3500
 BATCH = 64
 RATE = 8e-4
 WARM_UP = 100
@@ -121,7 +121,7 @@ def train(*, seed: int, seconds: float, write: bool) -> Figures | None:
         return None
     parts = {**run.parts, **run.average}
     with tempfile.TemporaryDirectory() as scratch:
-        folder = export(make_pipeline(parts), None if write else Path(scratch))
+        folder = export(make_pipeline(parts), None if write else Path(scratch), Path(scratch) / "built")
         rate, held_out = recognised(folder, held_out=False), recognised(folder, held_out=True)
     figures = Figures(
         seed=seed,

@@ -45,9 +45,9 @@ def write_model(source: Path, target: Path) -> None:
         save_file(tensors, target / part / file, metadata={"format": "pt"})
 
 
-def export(pipeline: Any, scratch: Path | None) -> Path:
-    """Write what is committed, into the checkout or into `scratch`; return a folder with the model built from it."""
-    target = scratch or HERE
+def export(pipeline: Any, elsewhere: Path | None, built: Path) -> Path:
+    """Write what is committed, here or `elsewhere`; return the folder `built` with the model made of it."""
+    target = elsewhere or HERE
     with tempfile.TemporaryDirectory() as saved:
         pipeline.save_pretrained(saved, safe_serialization=True)
         weights = {
@@ -56,10 +56,10 @@ def export(pipeline: Any, scratch: Path | None) -> Path:
             for name, tensor in load_file(Path(saved) / part / file).items()
         }
         save_file(weights, target / WEIGHTS.name)
+        (target / WEIGHTS.name).chmod(0o644)
         for part, file in FILES.items():
             (Path(saved) / part / file).unlink()
         shutil.rmtree(target / LAYOUT.name, ignore_errors=True)
         shutil.copytree(saved, target / LAYOUT.name)
-    built = Path(tempfile.mkdtemp(dir=scratch))
     write_model(target, built)
     return built
