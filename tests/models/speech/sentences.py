@@ -14,7 +14,4 @@ HELD_OUT = [
     "Our teacher explained how the heart moves blood through the body.",
     "The old clock in the hall has stopped again.",
     "He bought a second hand bicycle for his daughter.",
-    "The museum is closed on Mondays and during the holidays.",
-    "There is a narrow path between the river and the forest.",
-    "The farmer sold all of his apples at the market.",
 ]
