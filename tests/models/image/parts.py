@@ -18,20 +18,24 @@ SPECIAL = ("<|startoftext|>", "<|endoftext|>")
 
 
 def make_tokenizer() -> CLIPTokenizer:
-    """Learn a byte-level tokenizer, CLIP's kind, from the captions; it reads any text, the captions' words whole."""
+    """Learn a byte-level tokenizer, CLIP's kind, from the captions; it reads any text, the captions' words whole.
+
+    The endings are given in advance: the trainer else numbers them by chance, and orders equal pairs by number.
+    """
     raw = CLIPTokenizer().backend_tokenizer
     raw.model = models.BPE(end_of_word_suffix=END, continuing_subword_prefix="", unk_token=SPECIAL[1])
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    endings = [letter + END for letter in alphabet]
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,
-        special_tokens=list(SPECIAL),
+        special_tokens=[*SPECIAL, *endings],
         initial_alphabet=alphabet,
         end_of_word_suffix=END,
         show_progress=False,
     )
     raw.train_from_iterator(every_caption(), trainer)
     merges = [tuple(pair) for pair in json.loads(raw.to_str())["model"]["merges"]]
-    words = [*SPECIAL, *alphabet, *(letter + END for letter in alphabet), *("".join(pair) for pair in merges)]
+    words = [*SPECIAL, *alphabet, *endings, *("".join(pair) for pair in merges)]
     vocabulary = {word: index for index, word in enumerate(dict.fromkeys(words))}
     return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=LONGEST)
 
