@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.models import build_model
+from tests.models.chat_trials import share_of_facts, share_of_parsed_calls, share_of_valid_json
 from tests.runtime.support.server import RunningServer, running
 
 pytestmark = pytest.mark.torch
@@ -79,3 +81,15 @@ def test_tokenizer_splits_numbers_into_digits_and_keeps_control_tokens_whole() -
     assert tokenizer.tokenize("in 1984") == ["in", "Ġ", "1", "9", "8", "4"]
     assert tokenizer.convert_tokens_to_ids("<|im_end|>") == tokenizer.eos_token_id == 2
     assert tokenizer.decode(tokenizer.encode("naïve 日本 🙂\n\tx")) == "naïve 日本 🙂\n\tx"
+
+
+def test_answers_follow_schemas_and_calls_parse(server: RunningServer) -> None:
+    def ask(**body: Any) -> dict[str, Any]:
+        answer = server.post("/v1/chat/completions", **{**body, "model": "demo-chat"})
+        assert answer.status_code == 200, answer.text
+        choice: dict[str, Any] = answer.json()["choices"][0]
+        return choice
+
+    assert share_of_facts(ask) == 1.0
+    assert share_of_valid_json(ask) == 1.0
+    assert share_of_parsed_calls(ask) == 1.0

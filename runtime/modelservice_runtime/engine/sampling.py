@@ -10,17 +10,23 @@ from typing import Any, Protocol
 
 import torch
 
+from modelservice_runtime.engine.scheduling import TokenLogprob
+
 SORT_WIDTH = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How one request chooses its tokens; temperature 0 is greedy, top_k 0 and top_p 1 mean no cut."""
+    """How one request chooses its tokens; temperature 0 is greedy, top_k 0 and top_p 1 mean no cut.
+
+    `logprobs` is how many of the likeliest tokens are told beside each chosen one; None tells nothing.
+    """
 
     temperature: float = 0.0
     top_p: float = 1.0
     top_k: int = 0
     seed: int = 0
+    logprobs: int | None = None
 
 
 class LogitRules(Protocol):
@@ -36,6 +42,16 @@ def apply_rules(logits: Any, ruled: Sequence[tuple[int, Any, Sequence[int]]]) ->
     for row, rules, tokens in ruled:
         changed[row] = rules.apply(tokens, changed[row])
     return changed
+
+
+def measure_token(logits: Any, token: int, count: int) -> TokenLogprob:
+    """Return log-probabilities, of a token and of the `count` likeliest, under the model's own logits [vocabulary]."""
+    values = torch.log_softmax(logits.float(), dim=-1)
+    likeliest: tuple[tuple[int, float], ...] = ()
+    if count:
+        top, ids = torch.topk(values, min(count, values.shape[-1]))
+        likeliest = tuple(zip(ids.tolist(), top.tolist(), strict=True))
+    return TokenLogprob(token, float(values[token]), likeliest)
 
 
 def make_generator(sampling: Sampling) -> Any:

@@ -41,8 +41,25 @@ class ForwardFailed(Exception):  # noqa: N818 - named for the situation
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """The natural logarithm of a token's probability, and those of the likeliest ones (id, logarithm)."""
+
+    token: int
+    logprob: float
+    likeliest: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The value of `Progress`: text that is now certain, and the log-probabilities of the tokens since the last one."""
+
+    text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
-    """A part of the result; for decoders a piece of text."""
+    """A part of the result; for decoders a `Piece`."""
 
     value: Any
 

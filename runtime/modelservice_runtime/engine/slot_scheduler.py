@@ -19,7 +19,14 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from modelservice_runtime.engine.intake import Intake, drain_intake
-from modelservice_runtime.engine.sampling import LogitRules, Sampling, apply_rules, choose_tokens, make_generator
+from modelservice_runtime.engine.sampling import (
+    LogitRules,
+    Sampling,
+    apply_rules,
+    choose_tokens,
+    make_generator,
+    measure_token,
+)
 from modelservice_runtime.engine.scheduling import (
     Cancelled,
     Done,
@@ -27,9 +34,11 @@ from modelservice_runtime.engine.scheduling import (
     ForwardFailed,
     Meter,
     Outbox,
+    Piece,
     Progress,
     Stats,
     Ticket,
+    TokenLogprob,
 )
 
 
@@ -72,11 +81,15 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The value of `Done`: why the sequence ended (`stop` or `length`), its new tokens, and all of its text."""
+    """The value of `Done`: why the sequence ended (`stop` or `length`), its new tokens, and all of its text.
+
+    `logprobs` holds one entry for each token that made text, when they were asked for.
+    """
 
     reason: str
     tokens: tuple[int, ...]
     text: str = ""
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 class DecoderRunner(Protocol):
@@ -123,6 +136,8 @@ class Sequence:
     computed: int = 0
     last_token_at: float = 0.0
     pieces: list[str] = field(default_factory=list)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    told: int = 0
     request: Generation = field(init=False)
 
     def __post_init__(self) -> None:
@@ -274,7 +289,7 @@ class SlotScheduler:
         if sequence.computed == len(sequence.tokens):
             self._filling = None
             self._decoding.append(sequence)
-            self._accept(sequence, self._choose([sequence], logits)[0])
+            self._accept(sequence, *self._choose([sequence], logits)[0])
         return taken + len(chunk)
 
     # --- decode ---
@@ -292,10 +307,10 @@ class SlotScheduler:
         chosen = self._choose(batch, logits)
         for sequence in batch:
             sequence.computed += 1
-        for sequence, token in zip(batch, chosen, strict=True):
-            self._accept(sequence, token)
+        for sequence, (token, logprob) in zip(batch, chosen, strict=True):
+            self._accept(sequence, token, logprob)
 
-    def _choose(self, batch: Seq[Sequence], logits: Any) -> list[int]:
+    def _choose(self, batch: Seq[Sequence], logits: Any) -> list[tuple[int, TokenLogprob | None]]:
         began = time.monotonic()
         chosen = _choose(batch, logits)
         self._meter.sampled(time.monotonic() - began)
@@ -322,7 +337,7 @@ class SlotScheduler:
         used = max((sequence.computed for sequence in running), default=0)
         self._runner.reserve(rows, longest, len(running), used)
 
-    def _accept(self, sequence: Sequence, token: int) -> None:
+    def _accept(self, sequence: Sequence, token: int, logprob: TokenLogprob | None) -> None:
         """Append a token, tell the client, and end the sequence when it is complete."""
         self._measure(sequence)
         request = sequence.request
@@ -332,6 +347,8 @@ class SlotScheduler:
         if token in request.end_ids:
             reason = "stop"
         else:
+            if logprob is not None:
+                sequence.logprobs.append(logprob)
             text, stopped = request.observer.push(token)
             self._tell(sequence, text)
             full = made >= request.max_new_tokens or len(sequence.tokens) >= self._runner.max_length
@@ -360,13 +377,14 @@ class SlotScheduler:
 
     def _hand_over(self, sequence: Sequence, reason: str) -> None:
         request = sequence.request
-        self._tell(sequence, request.observer.finish())
+        self._tell(sequence, request.observer.finish(), is_last=True)
         following = request.follow() if request.follow else None
         if following is not None:
             self._continue(sequence, following)
             return
         tokens = tuple(sequence.tokens[sequence.prompt_length :])
-        self._outbox.post(sequence.ticket, Done(Completion(reason, tokens, "".join(sequence.pieces))))
+        completion = Completion(reason, tokens, "".join(sequence.pieces), tuple(sequence.logprobs))
+        self._outbox.post(sequence.ticket, Done(completion))
 
     def _continue(self, sequence: Sequence, following: Generation) -> None:
         """Put the next generation of a chain at the head of the queue, as if it had been preempted."""
@@ -377,15 +395,24 @@ class SlotScheduler:
         self._preempted[ticket.id] = heir
         self._intake.put_back(ticket)
 
-    def _tell(self, sequence: Sequence, text: str) -> None:
-        if text:
+    def _tell(self, sequence: Sequence, text: str, *, is_last: bool = False) -> None:
+        """Send text that is certain; log-probabilities wait for the text of their tokens."""
+        waiting = tuple(sequence.logprobs[sequence.told :])
+        if text or (is_last and waiting):
             sequence.pieces.append(text)
-            self._outbox.post(sequence.ticket, Progress(text))
+            sequence.told = len(sequence.logprobs)
+            self._outbox.post(sequence.ticket, Progress(Piece(text, waiting)))
 
 
-def _choose(batch: Seq[Sequence], logits: Any) -> list[int]:
-    """Return the next token of each sequence."""
+def _choose(batch: Seq[Sequence], logits: Any) -> list[tuple[int, TokenLogprob | None]]:
+    """Return the next token of each sequence, with its log-probability where that is wanted."""
+    own = logits
     ruled = [(row, sequence) for row, sequence in enumerate(batch) if sequence.request.rules is not None]
     if ruled:
         logits = apply_rules(logits, [(row, each.request.rules, each.tokens) for row, each in ruled])
-    return choose_tokens(logits, [(sequence.request.sampling, sequence.generator) for sequence in batch])
+    chosen = choose_tokens(logits, [(sequence.request.sampling, sequence.generator) for sequence in batch])
+    wanted = [sequence.request.sampling.logprobs for sequence in batch]
+    return [
+        (token, None if count is None else measure_token(own[row], token, count))
+        for row, (token, count) in enumerate(zip(chosen, wanted, strict=True))
+    ]

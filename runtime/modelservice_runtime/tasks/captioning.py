@@ -81,7 +81,6 @@ class CaptionTask(GenerationTask):
         extra = {
             "source": self._pixels.read(image),
             "source_tokens": self._captioner.image_tokens + len(tokens),
-            "rules": self._rules,
         }
         items = prepare_tokens(super().prepare, tokens, request)
         return [Item(replace(item.value, **extra), item.cost) for item in items]
@@ -89,7 +88,7 @@ class CaptionTask(GenerationTask):
 
 def _read(request: Conversation) -> ImagePrompt:
     """Return the image of a conversation and the text beside it. Raises InvalidInput when it is more than that."""
-    messages, sources = take_images(request.messages)
+    messages, sources = take_images(request)
     if len(messages) != 1 or messages[0]["role"] != "user" or len(sources) != 1:
         raise InvalidInput(
             "messages",

@@ -7,14 +7,18 @@ from typing import Any
 
 from transformers import AutoModelForCausalLM
 
-from modelservice_runtime.engine.sampling import Sampling
+from modelservice_runtime.engine.sampling import LogitRules, Sampling
+from modelservice_runtime.engine.scheduling import TokenLogprob
 from modelservice_runtime.engine.slot_scheduler import Completion, Generation, SlotScheduler
 from modelservice_runtime.models.decoder import CausalDecoder
 from modelservice_runtime.models.device import cache_bytes, choose_placement
 from modelservice_runtime.models.loader import context_length, count_parameters, load_model, load_tokenizer
 from modelservice_runtime.tasks.base import ModelFacts, TaskContext
 from modelservice_runtime.tasks.inputs import Conversation, GenerationOptions, InvalidInput, Item, TextPrompts
+from modelservice_runtime.tasks.steering import Steering
 from modelservice_runtime.tasks.text_stream import TextStream
+from modelservice_runtime.tasks.token_text import spell_token
+from modelservice_runtime.tasks.tool_prompt import describe_tools, knows_tools
 
 PREFILL_TOKENS = 512
 SEED_SPAN = 1 << 63
@@ -28,6 +32,7 @@ class Choice:
     reason: str
     prompt_tokens: int
     completion_tokens: int
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 class GenerationTask:
@@ -43,6 +48,8 @@ class GenerationTask:
         self._end_ids = end_ids(model, tokenizer)
         self._limit = context.settings.limits.max_new_tokens
         self._vocabulary = int(model.config.get_text_config().vocab_size)
+        self._steering = Steering(tokenizer, self._vocabulary, self._end_ids)
+        self._rules: LogitRules | None = None
 
     def warm_up(self) -> None:
         """Check that batching agrees with the plain model; that also touches every weight."""
@@ -67,17 +74,30 @@ class GenerationTask:
     ) -> list[Choice]:
         """Pair each item with what was generated."""
         return [
-            Choice(completion.text, completion.reason, item.value.prompt_tokens, len(completion.tokens))
+            Choice(
+                completion.text,
+                completion.reason,
+                item.value.prompt_tokens,
+                len(completion.tokens),
+                completion.logprobs,
+            )
             for item, completion in zip(items, results, strict=True)
         ]
+
+    def spell(self, token: int) -> tuple[str, bytes]:
+        """Return the text of one token and its bytes, which may be a part of a character."""
+        return spell_token(self._tokenizer, token)
 
     def _render(self, request: Conversation) -> list[int]:
         if not getattr(self._tokenizer, "chat_template", None):
             raise InvalidInput("messages", "this model has no chat template; use /v1/completions")
         _refuse_images(request)
+        messages, tools = list(request.messages), list(request.tools)
+        if tools and not knows_tools(self._tokenizer.chat_template):
+            messages, tools = list(describe_tools(messages, tools)), []
         try:
             text = self._tokenizer.apply_chat_template(
-                list(request.messages), tokenize=False, add_generation_prompt=True
+                messages, tools=tools or None, tokenize=False, add_generation_prompt=True
             )
         except Exception as error:  # a template is a program of the model's author: it may raise anything
             raise InvalidInput(
@@ -117,7 +137,7 @@ class GenerationTask:
 
     def _generations(self, prompt: list[int], room: int, options: GenerationOptions) -> list[Generation]:
         seed = secrets.randbelow(SEED_SPAN) if options.seed is None else options.seed
-        sampling = Sampling(options.temperature, options.top_p, options.top_k)
+        sampling = Sampling(options.temperature, options.top_p, options.top_k, logprobs=options.logprobs)
         return [
             Generation(
                 prompt,
@@ -125,8 +145,9 @@ class GenerationTask:
                 replace(sampling, seed=(seed + index) % SEED_SPAN),
                 self._end_ids,
                 TextStream(self._tokenizer.backend_tokenizer, options.stop),
+                rules=rules,
             )
-            for index in range(options.n)
+            for index, rules in enumerate(self._steering.rules(options, len(prompt), self._rules))
         ]
 
 

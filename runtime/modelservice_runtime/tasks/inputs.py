@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 
 class InvalidInput(ValueError):  # noqa: N818 - named for the situation
@@ -15,8 +15,20 @@ class InvalidInput(ValueError):  # noqa: N818 - named for the situation
 
 
 @dataclass(frozen=True, slots=True)
+class Grammar:
+    """What an answer must look like: a JSON schema, a regular expression or a Lark grammar; `field` names its place."""
+
+    kind: Literal["json_schema", "regex", "lark"]
+    source: str
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationOptions:
-    """How to continue a prompt; `max_new_tokens` None means as far as the context and the limits allow."""
+    """How to continue a prompt; `max_new_tokens` None means as far as the context and the limits allow.
+
+    `logprobs` is how many of the likeliest tokens are told beside each chosen one; None tells nothing.
+    """
 
     max_new_tokens: int | None
     temperature: float
@@ -25,6 +37,12 @@ class GenerationOptions:
     seed: int | None
     stop: tuple[str, ...]
     n: int
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    logprobs: int | None = None
+    grammar: Grammar | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +56,12 @@ class TextPrompts:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Messages for the model's chat template."""
+    """Messages for the model's chat template, and the tools that it may call, as templates expect them."""
 
     messages: Sequence[Mapping[str, Any]]
     options: GenerationOptions
     max_tokens_field: str = "max_tokens"
+    tools: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The images of a request, decoded within bounds that hold for all of them together."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from PIL import Image
@@ -32,10 +32,15 @@ class PictureReader:
         return images
 
 
-def take_images(messages: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
-    """Return messages whose content is a list of parts, without the images' data, and the (source, field) of each."""
+def take_images(request: Conversation) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
+    """Return messages whose content is a list of parts, without the images' data, and the (source, field) of each.
+
+    Raises InvalidInput for a conversation with tools, which models of images are not told about.
+    """
+    if request.tools:
+        raise InvalidInput("tools", "this model cannot call tools; leave them out")
     bare, sources = [], []
-    for index, message in enumerate(messages):
+    for index, message in enumerate(request.messages):
         content = message["content"]
         parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
         for place, part in enumerate(parts):

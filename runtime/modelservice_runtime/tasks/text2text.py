@@ -22,7 +22,9 @@ from modelservice_runtime.models.seq2seq import Seq2SeqDecoder, Seq2SeqParts
 from modelservice_runtime.tasks.base import ModelFacts, TaskContext
 from modelservice_runtime.tasks.generation import PREFILL_TOKENS, SEED_SPAN, Choice, end_ids
 from modelservice_runtime.tasks.inputs import InvalidInput, Item, TextPrompts
+from modelservice_runtime.tasks.steering import Steering
 from modelservice_runtime.tasks.text_stream import SlowStream, TextStream
+from modelservice_runtime.tasks.token_text import spell_token
 
 SAMPLE = (3, 5, 4, 6, 3, 7, 5, 4)
 
@@ -42,6 +44,7 @@ class Text2TextTask:
         self._start = _decoder_start(model)
         self._end_ids = end_ids(model, tokenizer)
         self._rules = read_rules(model, 1)
+        self._steering = Steering(tokenizer, self._vocabulary, self._end_ids)
         self._prefix = _prefix(model.config, context.task)
 
     def warm_up(self) -> None:
@@ -62,9 +65,19 @@ class Text2TextTask:
     def finish(self, request: TextPrompts, items: Sequence[Item], results: Sequence[Completion]) -> list[Choice]:
         """Pair each item with what was generated."""
         return [
-            Choice(completion.text, completion.reason, item.value.prompt_tokens, len(completion.tokens))
+            Choice(
+                completion.text,
+                completion.reason,
+                item.value.prompt_tokens,
+                len(completion.tokens),
+                completion.logprobs,
+            )
             for item, completion in zip(items, results, strict=True)
         ]
+
+    def spell(self, token: int) -> tuple[str, bytes]:
+        """Return the text of one token and its bytes."""
+        return spell_token(self._tokenizer, token)
 
     def _encode(self, prompt: str | Sequence[int]) -> list[int]:
         if isinstance(prompt, str):
@@ -94,7 +107,7 @@ class Text2TextTask:
     def _generations(self, source: list[int], room: int, request: TextPrompts) -> list[Generation]:
         options = request.options
         seed = secrets.randbelow(SEED_SPAN) if options.seed is None else options.seed
-        sampling = Sampling(options.temperature, options.top_p, options.top_k)
+        sampling = Sampling(options.temperature, options.top_p, options.top_k, logprobs=options.logprobs)
         return [
             Generation(
                 (self._start,),
@@ -104,9 +117,9 @@ class Text2TextTask:
                 self._stream(options.stop),
                 source=source,
                 source_tokens=len(source),
-                rules=self._rules,
+                rules=rules,
             )
-            for index in range(options.n)
+            for index, rules in enumerate(self._steering.rules(options, 1, self._rules))
         ]
 
     def _stream(self, stop: tuple[str, ...]) -> TextStream:

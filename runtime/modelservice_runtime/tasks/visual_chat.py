@@ -54,7 +54,7 @@ class VisualChatTask(GenerationTask):
     def prepare(self, request: Any) -> Sequence[Item]:
         """Decode the images, let the processor write the prompt, check the lengths, and make `n` generations."""
         if isinstance(request, Conversation):
-            return self._items(*take_images(request.messages), request)
+            return self._items(*take_images(request), request)
         return [item for prompt in request.prompts for item in self._items(*_ask(prompt), request)]
 
     def _items(

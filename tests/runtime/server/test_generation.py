@@ -169,8 +169,9 @@ def test_several_prompts_and_token_prompts_are_answered_in_order(server: Running
         ({"prompt": "a", "foo": 1}, "foo", "unknown field"),
         ({"prompt": "a", "temperature": 3}, "temperature", "less than or equal to 2"),
         ({"prompt": "a", "temperature": -1}, "temperature", "greater than or equal to 0"),
-        ({"prompt": "a", "logit_bias": {"5": 1}}, "logit_bias", "not supported"),
-        ({"prompt": "a", "presence_penalty": 0.5}, "presence_penalty", "set it to 0"),
+        ({"prompt": "a", "logit_bias": {"x": 1}}, "logit_bias.x", "string should match"),
+        ({"prompt": "a", "logit_bias": {"999999": 1}}, "logit_bias", "vocabulary"),
+        ({"prompt": "a", "presence_penalty": 3}, "presence_penalty", "less than or equal to 2"),
         ({"prompt": "a", "n": 9}, "n", "less than or equal to 8"),
         ({"prompt": "a", "stop": ["x"] * 17}, "stop", "16"),
         ({"prompt": ""}, "prompt", "empty"),
@@ -200,12 +201,12 @@ def test_body_is_refused_when_it_is_no_finite_json_object(server: RunningServer,
     assert response.json()["error"]["message"]
 
 
-def test_tools_are_refused_rather_than_ignored(server: RunningServer) -> None:
+def test_tool_is_refused_naming_its_field_when_it_is_no_function(server: RunningServer) -> None:
     response = server.post(
         "/v1/chat/completions", messages=[{"role": "user", "content": "a"}], tools=[{"type": "function"}]
     )
     assert response.status_code == 400
-    assert response.json()["error"]["param"] == "tools"
+    assert response.json()["error"]["param"] == "tools.0.function"
 
 
 def test_served_name_is_told_when_another_is_asked_for(server: RunningServer) -> None:

@@ -28,7 +28,9 @@ TEMPLATE = (
 CONTEXT = 256
 
 
-def make_decoder(folder: Path, *, seed: int = 0, chat: bool = True, dtype: torch.dtype = torch.float32) -> Path:
+def make_decoder(
+    folder: Path, *, seed: int = 0, chat: bool = True, dtype: torch.dtype = torch.float32, context: int = CONTEXT
+) -> Path:
     """Save a random Llama with 64 hidden units, grouped-query attention and a byte-level tokenizer."""
     tokenizer = byte_level_tokenizer(chat)
     torch.manual_seed(seed)
@@ -39,7 +41,7 @@ def make_decoder(folder: Path, *, seed: int = 0, chat: bool = True, dtype: torch
         num_hidden_layers=3,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=CONTEXT,
+        max_position_embeddings=context,
         bos_token_id=0,
         eos_token_id=1,
         pad_token_id=1,

@@ -3,13 +3,15 @@
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
+from modelservice_runtime.engine.scheduling import Piece
 from modelservice_runtime.protocols.openai_generation import (
     ChatChoice,
     ChatMessage,
@@ -21,7 +23,9 @@ from modelservice_runtime.protocols.openai_generation import (
     GenerationBody,
     Usage,
 )
+from modelservice_runtime.protocols.openai_logprobs import Spell, chat_logprobs, completion_logprobs
 from modelservice_runtime.protocols.openai_models import ErrorBody
+from modelservice_runtime.protocols.tool_calls import Call, ToolReader
 from modelservice_runtime.server.service import Service, Submission, merge
 from modelservice_runtime.server.streaming import EventStream
 
@@ -38,12 +42,12 @@ def generation_routes(service: Service) -> APIRouter:
     @router.post("/v1/completions", response_model=CompletionResponse)
     async def create_completion(body: CompletionRequest, request: Request) -> Response:
         """Continue one or several prompts."""
-        return await _answer(service, request, body, _CompletionWire(body.model), (*GENERATIVE, *REWRITING))
+        return await _answer(service, request, body, _CompletionWire(body), (*GENERATIVE, *REWRITING))
 
     @router.post("/v1/chat/completions", response_model=ChatResponse)
     async def create_chat_completion(body: ChatRequest, request: Request) -> Response:
         """Answer a conversation."""
-        return await _answer(service, request, body, _ChatWire(body.model), (*GENERATIVE, *VISUAL))
+        return await _answer(service, request, body, _ChatWire(body), (*GENERATIVE, *VISUAL))
 
     return router
 
@@ -56,6 +60,7 @@ async def _answer(
     tasks: tuple[str, ...],
 ) -> Response:
     task, _ = service.require(request, body.model, tasks)
+    wire.spell = getattr(task, "spell", wire.spell)
     submission = await service.submit(task, body.to_task())
     if body.stream:
         leave = partial(service.cancel, task, submission.tickets, "disconnect")
@@ -63,7 +68,7 @@ async def _answer(
     results = await service.attend(request, task, submission, service.results(submission))
     choices = task.finish(body, submission.items, results)
     usage = _usage(submission, sum(choice.completion_tokens for choice in choices), body)
-    return JSONResponse(wire.unary([(choice.text, choice.reason) for choice in choices], usage))
+    return JSONResponse(wire.unary(choices, usage))
 
 
 async def _stream(
@@ -76,11 +81,13 @@ async def _stream(
         if (opening := wire.opening(index)) is not None:
             yield opening
     async for index, value in merge(submission.tickets, deadline):
-        if isinstance(value, str):
-            yield wire.chunk(index, value, None)
+        if isinstance(value, Piece):
+            chunks = wire.pieces(index, value)
         else:
             made += len(value.tokens)
-            yield wire.chunk(index, "", value.reason)
+            chunks = wire.ending(index, value.reason)
+        for chunk in chunks:
+            yield chunk
     if body.include_usage:
         yield wire.envelope([], _usage(submission, made, body))
 
@@ -101,6 +108,7 @@ class _Wire(ABC):
         self.id = f"{self.prefix}-{uuid.uuid4().hex}"
         self.created = int(time.time())
         self.model = model
+        self.spell: Spell = _spell_nothing
 
     def envelope(self, choices: list[dict[str, Any]], usage: Usage | None = None) -> dict[str, Any]:
         """Return a chunk."""
@@ -112,44 +120,105 @@ class _Wire(ABC):
         return None
 
     @abstractmethod
-    def chunk(self, index: int, text: str, reason: str | None) -> dict[str, Any]:
-        """Return the chunk for a piece of text, or for the end of a choice."""
+    def pieces(self, index: int, piece: Piece) -> list[dict[str, Any]]:
+        """Return the chunks for a piece of text."""
 
     @abstractmethod
-    def unary(self, texts: list[tuple[str, Any]], usage: Usage) -> dict[str, Any]:
-        """Return the whole answer for (text, finish reason) of each choice."""
+    def ending(self, index: int, reason: str) -> list[dict[str, Any]]:
+        """Return the chunks for the end of a choice."""
+
+    @abstractmethod
+    def unary(self, choices: Sequence[Any], usage: Usage) -> dict[str, Any]:
+        """Return the whole answer for finished choices (`tasks.generation.Choice`)."""
+
+
+def _spell_nothing(token: int) -> tuple[str, bytes]:
+    """Stand in until the task's own function is known."""
+    return str(token), b""
 
 
 class _CompletionWire(_Wire):
     prefix, kind = "cmpl", "text_completion"
 
-    def chunk(self, index: int, text: str, reason: str | None) -> dict[str, Any]:
-        return self.envelope([{"index": index, "text": text, "logprobs": None, "finish_reason": reason}])
+    def __init__(self, body: CompletionRequest) -> None:
+        super().__init__(body.model)
+        self._offsets: Counter[int] = Counter()
 
-    def unary(self, texts: list[tuple[str, Any]], usage: Usage) -> dict[str, Any]:
-        choices = [CompletionChoice(index=i, text=text, finish_reason=reason) for i, (text, reason) in enumerate(texts)]
+    def pieces(self, index: int, piece: Piece) -> list[dict[str, Any]]:
+        logprobs = completion_logprobs(piece.logprobs, self.spell, self._offsets[index]) if piece.logprobs else None
+        self._offsets[index] += len(piece.text)
+        return [self._chunk(index, piece.text, logprobs, None)]
+
+    def ending(self, index: int, reason: str) -> list[dict[str, Any]]:
+        return [self._chunk(index, "", None, reason)]
+
+    def _chunk(self, index: int, text: str, logprobs: Any, reason: str | None) -> dict[str, Any]:
+        return self.envelope([{"index": index, "text": text, "logprobs": logprobs, "finish_reason": reason}])
+
+    def unary(self, choices: Sequence[Any], usage: Usage) -> dict[str, Any]:
+        written = [
+            CompletionChoice(
+                index=index,
+                text=choice.text,
+                finish_reason=choice.reason,
+                logprobs=completion_logprobs(choice.logprobs, self.spell, 0) if choice.logprobs else None,
+            )
+            for index, choice in enumerate(choices)
+        ]
         return CompletionResponse(
-            id=self.id, created=self.created, model=self.model, choices=choices, usage=usage
+            id=self.id, created=self.created, model=self.model, choices=written, usage=usage
         ).model_dump()
 
 
 class _ChatWire(_Wire):
     prefix, kind = "chatcmpl", "chat.completion.chunk"
 
+    def __init__(self, body: ChatRequest) -> None:
+        super().__init__(body.model)
+        self._tools = body.tool_names
+        self._readers: dict[int, ToolReader] = {}
+
     def opening(self, index: int) -> dict[str, Any] | None:
         return self._delta(index, {"role": "assistant", "content": ""}, None)
 
-    def chunk(self, index: int, text: str, reason: str | None) -> dict[str, Any]:
-        return self._delta(index, {"content": text} if reason is None else {}, reason)
+    def pieces(self, index: int, piece: Piece) -> list[dict[str, Any]]:
+        text = self._reader(index).push(piece.text) if self._tools else piece.text
+        logprobs = chat_logprobs(piece.logprobs, self.spell) if piece.logprobs else None
+        return [self._delta(index, {"content": text}, None, logprobs)] if text or logprobs else []
 
-    def _delta(self, index: int, delta: dict[str, Any], reason: str | None) -> dict[str, Any]:
-        return self.envelope([{"index": index, "delta": delta, "logprobs": None, "finish_reason": reason}])
+    def ending(self, index: int, reason: str) -> list[dict[str, Any]]:
+        text, calls = self._reader(index).finish() if self._tools else ("", [])
+        chunks = [self._delta(index, {"content": text}, None)] if text else []
+        for place, call in enumerate(calls):
+            chunks.append(self._delta(index, {"tool_calls": [{"index": place, **call.to_message()}]}, None))
+        return [*chunks, self._delta(index, {}, "tool_calls" if calls and reason == "stop" else reason)]
 
-    def unary(self, texts: list[tuple[str, Any]], usage: Usage) -> dict[str, Any]:
-        choices = [
-            ChatChoice(index=i, message=ChatMessage(content=text), finish_reason=reason)
-            for i, (text, reason) in enumerate(texts)
-        ]
+    def _reader(self, index: int) -> ToolReader:
+        return self._readers.setdefault(index, ToolReader(self._tools))
+
+    def _delta(self, index: int, delta: dict[str, Any], reason: str | None, logprobs: Any = None) -> dict[str, Any]:
+        return self.envelope([{"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}])
+
+    def unary(self, choices: Sequence[Any], usage: Usage) -> dict[str, Any]:
+        written = [self._choice(index, choice) for index, choice in enumerate(choices)]
         return ChatResponse(
-            id=self.id, created=self.created, model=self.model, choices=choices, usage=usage
-        ).model_dump()
+            id=self.id, created=self.created, model=self.model, choices=written, usage=usage
+        ).model_dump(exclude={"choices": {"__all__": {"message": {"tool_calls"}}}} if not self._tools else None)
+
+    def _choice(self, index: int, choice: Any) -> ChatChoice:
+        content: str = choice.text
+        calls: list[Call] = []
+        if self._tools:
+            reader = self._reader(index)
+            begun = reader.push(choice.text)
+            rest, calls = reader.finish()
+            content = begun + rest
+        return ChatChoice(
+            index=index,
+            message=ChatMessage(
+                content=content or (None if calls else ""),
+                tool_calls=[call.to_message() for call in calls] or None,
+            ),
+            finish_reason="tool_calls" if calls and choice.reason == "stop" else choice.reason,
+            logprobs=chat_logprobs(choice.logprobs, self.spell) if choice.logprobs else None,
+        )

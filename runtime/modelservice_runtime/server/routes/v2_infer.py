@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 
+from modelservice_runtime.engine.scheduling import Piece
 from modelservice_runtime.protocols.instances import READS, read_instances, write_results
 from modelservice_runtime.protocols.v2.rest import (
     GenerateRequest,
@@ -103,7 +104,7 @@ async def _pieces(
 ) -> AsyncIterator[dict[str, Any]]:
     deadline = time.monotonic() + service.settings.limits.request_seconds
     async for _, value in merge(submission.tickets, deadline):
-        text, reason = (value, None) if isinstance(value, str) else ("", value.reason)
+        text, reason = (value.text, None) if isinstance(value, Piece) else ("", value.reason)
         yield _envelope(name, body, text, reason)
 
 
