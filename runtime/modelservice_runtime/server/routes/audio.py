@@ -13,6 +13,7 @@ from python_multipart.exceptions import FormParserError as MultipartParseError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from modelservice_runtime.engine.scheduling import Piece
 from modelservice_runtime.protocols.openai_audio import (
     Transcription,
     TranscriptionForm,
@@ -86,9 +87,9 @@ async def _stream(
     told = False
     deadline = time.monotonic() + service.settings.limits.request_seconds
     async for index, value in merge(submission.tickets, deadline):
-        if isinstance(value, str):
+        if isinstance(value, Piece):
             told = True
-            yield {"type": "transcript.text.delta", "delta": value}
+            yield {"type": "transcript.text.delta", "delta": value.text}
         else:
             results[index] = value
     transcript: Transcript = task.finish(parsed, submission.items, results)[0]
