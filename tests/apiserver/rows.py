@@ -147,7 +147,7 @@ VALID = (
 )
 
 NOT_YET = (
-    Row("a task", service(model={"task": "text-to-image"}), "spec.model.task", "set one of them or remove"),
+    Row("a task", service(model={"task": "depth-estimation"}), "spec.model.task", "set one of them or remove"),
     Row("remote code", service(model={"trustRemoteCode": True}), "spec.model.trustRemoteCode", "remove it"),
     Row("adapters", service(model={"adapters": [{"name": "fin", "uri": HF}]}), "spec.model.adapters", "remove it"),
     Row(

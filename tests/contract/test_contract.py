@@ -6,8 +6,10 @@ import pytest
 
 from modelservice_operator.api import contract
 from modelservice_operator.api.reasons import Reason as OperatorReason
+from modelservice_operator.api.v1alpha1.workload import SERVED_TASKS
 from modelservice_runtime import config
 from modelservice_runtime.errors import ExitCode, Reason
+from modelservice_runtime.tasks.base import TASKS
 
 CONSTANTS = sorted(name for name in vars(contract) if name.isupper())
 
@@ -29,3 +31,7 @@ def test_every_runtime_reason_of_a_failed_model_is_one_of_the_api() -> None:
 def test_both_packages_carry_one_version() -> None:
     versions = {importlib.import_module(name).__version__ for name in ("modelservice_operator", "modelservice_runtime")}
     assert len(versions) == 1
+
+
+def test_every_task_of_the_runtime_may_be_asked_for_and_no_other() -> None:
+    assert {info.name for info in TASKS} == set(SERVED_TASKS)

@@ -39,6 +39,16 @@ class Row:
 
 ROWS = (
     Row("dialogue", "demo-chat", "answers that name the right thing", 1.0, measures.dialogue),
+    Row("structured output", "demo-chat", "answers that follow their JSON schema", 1.0, measures.structured),
+    Row("tool calls", "demo-chat", "required calls that parse", 1.0, measures.tools),
     Row("sentiment", "demo-sentiment", "accuracy", 0.90, measures.sentiment),
-    Row("embeddings", "demo-embed", "pairs of sentences ranked rightly", 1.0, measures.similarity),
+    Row("explanation", "demo-sentiment", "score lost above chance", 0.05, measures.explanations),
+    Row("named entities", "demo-ner", "entity F1", 0.85, measures.entities),
+    Row("similarity", "demo-embed", "triples told apart", 1.0, measures.similarity),
+    Row("reranking", "demo-embed", "paraphrases ranked first", 1.0, measures.reranking),
+    Row("text to image", "demo-image", "pictures recognised", 0.85, measures.pictures),
+    Row("speech to text", "demo-whisper", "word error rate", 0.25, measures.transcripts, at_most=True),
+    Row("image classification", "demo-digits", "accuracy", 0.95, measures.digits),
+    Row("object detection", "demo-detect", "AP50", 0.60, measures.shapes),
+    Row("scene segmentation", "demo-segment", "mean IoU", 0.70, measures.regions),
 )

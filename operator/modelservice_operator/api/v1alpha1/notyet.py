@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ..markers import Cel
 from .block import Block
+from .workload import SERVED_TASKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def _literal(value: Any) -> str:
 _LIMITS: Final[tuple[_Absent | _Only, ...]] = (
     _Only(
         "model.task",
-        ("auto", "text-generation", "chat", "text-classification", "feature-extraction"),
+        ("auto", *sorted(SERVED_TASKS)),
         "set one of them or remove spec.model.task",
     ),
     _Only("model.trustRemoteCode", (False,), "remove it, and use a model that needs no code of its own"),

@@ -27,6 +27,17 @@ from .fields import (
 
 _REMOTE: Final = f"self.uri.matches('^({'|'.join(REMOTE_SCHEMES)})://')"
 
+SERVED_TASKS: Final = frozenset(
+    {
+        "text-generation", "chat", "text2text-generation", "summarization", "translation", "text-classification",
+        "token-classification", "feature-extraction", "rerank", "fill-mask", "question-answering",
+        "zero-shot-classification", "image-classification", "zero-shot-image-classification", "object-detection",
+        "image-segmentation", "image-to-text", "image-text-to-text", "automatic-speech-recognition",
+        "audio-classification", "text-to-image",
+    }
+)  # fmt: skip
+"""The tasks that the runtime has."""
+
 Task = Literal[
     "auto",
     "text-generation",
@@ -38,6 +49,7 @@ Task = Literal[
     "fill-mask",
     "question-answering",
     "zero-shot-classification",
+    "text2text-generation",
     "summarization",
     "translation",
     "image-classification",
