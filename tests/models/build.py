@@ -26,6 +26,7 @@ from tests.models.image import assemble
 from tests.models.ner import merge as ner
 from tests.models.packages import DownloadError, Package, Step, fetch_package
 from tests.models.sentiment import merge
+from tests.models.speech import recipe as speech
 
 MARKER = ".recipe"
 
@@ -62,6 +63,7 @@ MODELS: dict[str, Recipe] = {
     "demo-image": Recipe("Stable Diffusion that draws digits, float32", None, assemble.write, assemble.SOURCES),
     "demo-ner": Recipe("MiniLM with a tagger of entities, float32", embed.PACKAGE, ner.write, ner.SOURCES),
     "demo-segment": Recipe("SegFormer of drawn scenes, float32", None, segment.MODEL.write, segment.MODEL.sources),
+    "demo-speech": Recipe("wav2vec2 that writes down spoken digits, float32", None, speech.write, speech.SOURCES),
     "demo-whisper": Recipe("Whisper tiny.en, float32", whisper.PACKAGE, whisper.write, whisper.SOURCES),
     "demo-sentiment": Recipe("MiniLM with a sentiment head, float32", embed.PACKAGE, merge.write, merge.SOURCES),
 }

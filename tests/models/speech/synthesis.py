@@ -76,3 +76,8 @@ def draw_digits(count: int, seed: int, variants: Sequence[str]) -> list[Utteranc
         )
         for _ in range(count)
     ]
+
+
+def held_out() -> list[Utterance]:
+    """Return the sequences that the model is measured on, in voices that its training never heard."""
+    return draw_digits(300, 6, HELD_OUT)
