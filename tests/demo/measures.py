@@ -21,6 +21,7 @@ from tests.models.segment.evaluate import mean_iou
 from tests.models.sentiment.evaluate import held_out as held_out_opinions
 from tests.models.speech.sentences import HELD_OUT
 from tests.models.speech.synthesis import Utterance, samples_of, speak, to_file
+from tests.models.speech.synthesis import held_out as spoken_sequences
 from tests.models_quality import removal
 
 SECONDS = 300
@@ -167,14 +168,15 @@ def pictures(url: str, model: str) -> float:
 
 def transcripts(url: str, model: str) -> float:
     """The word error rate over held-out sentences that espeak-ng speaks."""
-    heard = []
-    for sentence in HELD_OUT:
-        file = to_file(samples_of(speak(Utterance(sentence, "en-us", 150, 50)), RATE), RATE, "FLAC")
-        response = httpx.post(
-            f"{url}/v1/audio/transcriptions", data={"model": model}, files={"file": ("a.flac", file)}, timeout=SECONDS
-        )
-        heard.append(_plain(_answer(response)["text"]))
+    heard = [_hear(url, model, Utterance(sentence, "en-us", 150, 50)) for sentence in HELD_OUT]
     return float(jiwer.wer([_plain(sentence) for sentence in HELD_OUT], heard))
+
+
+def spoken_digits(url: str, model: str) -> float:
+    """The word error rate over sequences of digits in voices that were not trained on."""
+    said = spoken_sequences()
+    heard = [_hear(url, model, utterance) for utterance in said]
+    return float(jiwer.wer([utterance.text for utterance in said], heard))
 
 
 def explanations(url: str, model: str) -> float:
@@ -193,6 +195,14 @@ def explanations(url: str, model: str) -> float:
         lost += target["score"] - left[0]
         by_chance += target["score"] - sum(left[1:]) / len(left[1:])
     return (lost - by_chance) / EXPLAINED
+
+
+def _hear(url: str, model: str, utterance: Utterance) -> str:
+    file = to_file(samples_of(speak(utterance), RATE), RATE, "FLAC")
+    response = httpx.post(
+        f"{url}/v1/audio/transcriptions", data={"model": model}, files={"file": ("a.flac", file)}, timeout=SECONDS
+    )
+    return _plain(_answer(response)["text"])
 
 
 def _plain(text: str) -> str:

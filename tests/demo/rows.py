@@ -48,6 +48,7 @@ ROWS = (
     Row("reranking", "demo-embed", "paraphrases ranked first", 1.0, measures.reranking),
     Row("text to image", "demo-image", "pictures recognised", 0.85, measures.pictures),
     Row("speech to text", "demo-whisper", "word error rate", 0.25, measures.transcripts, at_most=True),
+    Row("spoken digits", "demo-speech", "word error rate", 0.10, measures.spoken_digits, at_most=True),
     Row("image classification", "demo-digits", "accuracy", 0.95, measures.digits),
     Row("object detection", "demo-detect", "AP50", 0.60, measures.shapes),
     Row("scene segmentation", "demo-segment", "mean IoU", 0.70, measures.regions),
