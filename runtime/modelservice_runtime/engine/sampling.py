@@ -13,6 +13,7 @@ import torch
 from modelservice_runtime.engine.scheduling import TokenLogprob
 
 SORT_WIDTH = 1024
+LEAST_TEMPERATURE = 1e-6  # below, the likeliest token is the only one that float32 can tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +77,20 @@ def choose_tokens(logits: Any, rows: list[tuple[Sampling, Any]]) -> list[int]:
 def _draw(logits: Any, sampling: Sampling, generator: Any) -> int:
     """Draw from the softmax of one row after top-k, then top-p (nucleus, Holtzman et al. 2020)."""
     uniform = float(torch.rand((), generator=generator, dtype=torch.float64))
-    scaled = logits.float() / sampling.temperature
+    scaled = _scale(logits.float(), sampling.temperature)
     if sampling.top_k == 0 and sampling.top_p >= 1.0:
         return _invert(torch.softmax(scaled, dim=-1), uniform)
     probabilities, ids = _most_likely(scaled, sampling)
     if sampling.top_p < 1.0:
         before = probabilities.cumsum(0) - probabilities
-        probabilities = probabilities[before < sampling.top_p]
+        kept = int((before < sampling.top_p).sum())
+        probabilities = probabilities[: max(1, kept)]  # a tiny top_p is zero in float32, and still keeps the likeliest
     return int(ids[_invert(probabilities, uniform)])
+
+
+def _scale(logits: Any, temperature: float) -> Any:
+    """Return the logits over the temperature, the largest being 0: a tiny temperature gives no infinity, but greed."""
+    return (logits - logits.max()) / max(temperature, LEAST_TEMPERATURE)
 
 
 def _most_likely(scaled: Any, sampling: Sampling) -> tuple[Any, Any]:

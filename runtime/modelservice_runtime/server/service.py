@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from modelservice_runtime.config import Settings
 from modelservice_runtime.engine.scheduling import Cancelled, Ticket
+from modelservice_runtime.media.fetch import MOST_AT_ONCE
 from modelservice_runtime.models.folder import ModelFolder
 from modelservice_runtime.observability.journey import note_tickets
 from modelservice_runtime.observability.metrics import Metrics
@@ -74,7 +75,8 @@ class Service:
         self.keys = open_keys(settings.security.api_key_file)
         self.heartbeat_age: Callable[[], float] = lambda: 0.0
         self.explained: ExplainedTask | None = None
-        self._pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="prepare")
+        fetchers = MOST_AT_ONCE if settings.media.allowed_hosts else 0  # so that waiting for a URL delays nobody else
+        self._pool = ThreadPoolExecutor(POOL_THREADS + fetchers, thread_name_prefix="prepare")
 
     @property
     def reads_media(self) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from modelservice_runtime.errors import RuntimeFault, UnusableModel
-from tests.runtime.support.server import RunningServer
+from tests.runtime.support.server import RunningServer, running
 
 pytestmark = pytest.mark.torch
 
@@ -87,3 +87,12 @@ def test_status_and_metrics_name_the_dtype_when_it_is_explicit(decoder_folder: P
     assert server.admin.get("/status").json()["model"]["dtype"] == "bfloat16"
     assert server.post("/v1/completions", prompt="a", max_tokens=2).status_code == 200
     server.stop()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_dtype_is_what_the_settings_say(decoder_folder: Path, dtype: str) -> None:
+    with running(decoder_folder, engine={"dtype": dtype}) as server:
+        task: Any = server.process.service.task
+        assert server.admin.get("/status").json()["model"]["dtype"] == dtype
+        assert str(next(task.scheduler._runner._model.parameters()).dtype) == f"torch.{dtype}"
+        assert server.post("/v1/completions", prompt="the", max_tokens=3).status_code == 200
