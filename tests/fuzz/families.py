@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from tests.matrix.support.text_encoders import make_text_encoder
 from tests.matrix.support.captioners import make_blip
 from tests.matrix.support.seq2seq import make_t5
+from tests.matrix.support.text_encoders import make_text_encoder
 from tests.matrix.support.vision import make_clip, make_segformer, make_vit, make_yolos
 from tests.runtime.support.tiny_models import make_classifier, make_decoder, make_encoder
 from tests.runtime.support.tiny_pipelines import make_stable_diffusion

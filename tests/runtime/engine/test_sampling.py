@@ -51,3 +51,15 @@ def test_only_the_first_are_drawn_when_top_k_cuts() -> None:
 def test_nucleus_is_complete_when_it_is_wider_than_the_partial_sort() -> None:
     drawn = draw(torch.zeros(4096), Sampling(temperature=1.0, top_p=0.99, seed=1), 300)
     assert len(set(drawn)) > 200
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        Sampling(temperature=1.0, top_p=5e-324, seed=1),
+        Sampling(temperature=5e-324, seed=1),
+        Sampling(temperature=1e-30, top_p=0.5, top_k=3, seed=1),
+    ],
+)
+def test_likeliest_token_is_taken_when_a_parameter_is_as_small_as_can_be(sampling: Sampling) -> None:
+    assert draw(torch.tensor([0.1, 2.9, 30.0, float("-inf")]), sampling, 5) == [2] * 5
