@@ -6,14 +6,15 @@ with this scheme is not guessed but tried: `verify` compares a few decode steps 
 """
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from transformers.cache_utils import DynamicCache
 
 from modelservice_runtime.engine.slot_cache import SlotCache
-from modelservice_runtime.errors import UnusableModel
+from modelservice_runtime.errors import RuntimeFault, UnusableModel
 from modelservice_runtime.models.device import is_fatal, without_gradients
 
 FULL, SLIDING = "full_attention", "sliding_attention"
@@ -32,7 +33,8 @@ class CausalDecoder:
         self._sliding_window = getattr(config, "sliding_window", None) or max_length
         self._boolean_masks = config._attn_implementation == "sdpa"
         self._refuse_unsuited(model)
-        states = self._probe_states()
+        with _refusing_by_name(model):
+            states = self._probe_states()
         per_token = sum(t.shape[1] * t.shape[3] * t.element_size() for pair in states for t in pair)
         budget = max(1, budget_bytes // per_token)
         self.max_length = min(max_length, budget)
@@ -155,6 +157,10 @@ class CausalDecoder:
 
         Raises UnusableModel when the logits differ by more than rounding: better refused than subtly wrong.
         """
+        with _refusing_by_name(self._model):
+            self._compare(tokens, short, source)
+
+    def _compare(self, tokens: Sequence[int], short: Sequence[int] | None, source: Any) -> None:
         short = tokens[: len(tokens) // 2] if short is None else short
         self.reserve(2, len(tokens) + 1, 0, 0)
         for place, known in enumerate((tokens, short)):
@@ -177,6 +183,22 @@ class CausalDecoder:
     def _plain(self, source: Any, length: int) -> dict[str, Any]:
         """Return what the plain forward pass of the first `length` tokens takes besides them."""
         return {}
+
+
+@contextmanager
+def _refusing_by_name(model: Any) -> Iterator[None]:
+    """Say which model it is that cannot take what this runner gives it; trouble of the device stays what it is."""
+    try:
+        yield
+    except RuntimeFault:
+        raise
+    except Exception as error:
+        if isinstance(error, torch.OutOfMemoryError) or is_fatal(error):
+            raise
+        raise UnusableModel(
+            f"{type(model).__name__} cannot be batched continuously ({type(error).__name__}: {error}); "
+            "this architecture is not supported"
+        ) from error
 
 
 def _layer_kinds(config: Any) -> set[str]:

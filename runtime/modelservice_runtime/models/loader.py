@@ -16,6 +16,7 @@ from modelservice_runtime.models.folder import ModelFolder, require_tokenizer
 
 logger = logging.getLogger(__name__)
 
+SCALED_BY_LENGTH = ("dynamic", "longrope")
 IMAGE_PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 
 
@@ -105,15 +106,7 @@ def context_length(model: Any, settings: Settings) -> int:
 
     Raises UnusableModel when the settings ask for more than the model was made for.
     """
-    config = model.config.get_text_config()
-    own = next(
-        (
-            int(value)
-            for key in ("max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length")
-            if isinstance(value := getattr(config, key, None), int) and value > 0
-        ),
-        2048,
-    )
+    own = _own_context(model.config.get_text_config())
     wanted = settings.engine.max_context
     if wanted > own:
         raise UnusableModel(
@@ -121,6 +114,21 @@ def context_length(model: Any, settings: Settings) -> int:
             hint=f"set engine.maxContext to {own} or less; 0 takes the model's own limit",
         )
     return wanted or own
+
+
+def _own_context(config: Any) -> int:
+    """Return the length that a model was made for.
+
+    Some scale their positions by the length of the longest sequence beyond a length: rows of a batch would change one
+    another, and what the cache holds would no longer fit. Those are served up to that length.
+    """
+    names = ("max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length")
+    stated = (getattr(config, name, None) for name in names)
+    own = next((value for value in stated if isinstance(value, int) and value > 0), 2048)
+    scaling = getattr(config, "rope_parameters", None) or {}
+    if scaling.get("rope_type") in SCALED_BY_LENGTH:
+        own = min(own, int(scaling.get("original_max_position_embeddings") or own))
+    return own
 
 
 def refuse_missing(report: Any, folder: ModelFolder, what: str) -> None:
