@@ -23,7 +23,7 @@ from tests.models.speech.card import Figures, render_card
 from tests.models.speech.recipe import CARD, CONFIG, RATE, VOCABULARY, WEIGHTS
 from tests.models.speech.synthesis import HELD_OUT, TRAINED, draw_digits, held_out, samples_of, speak
 
-STEPS = 2_400
+STEPS = 2_700
 STRETCHED_FROM = 1_900
 SHORT_STEPS = 300
 BATCH = 16
