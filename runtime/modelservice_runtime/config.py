@@ -23,6 +23,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from modelservice_runtime.errors import BadSettings, ExitCode
+from modelservice_runtime.names import NAME_PATTERN, split_entries, write_entry
 
 __all__ = [
     "ADMIN_PORT",
@@ -85,6 +86,35 @@ class ModelSection(Section):
         default="auto", min_length=1, description="Task to serve; auto: found from the model's config.json."
     )
     trust_remote_code: bool = Field(default=False, description="Run Python code that comes with the model.")
+    aliases: str = Field(
+        default="", max_length=65536, description="Further names of the model, with commas between, or a list."
+    )
+    adapters: str = Field(
+        default="",
+        max_length=65536,
+        description="LoRA adapters that clients ask for as models, `name=folder` with commas between, or a list.",
+    )
+
+    @field_validator("aliases", "adapters", mode="before")
+    @classmethod
+    def _join(cls, value: Any) -> Any:
+        return ",".join(map(write_entry, value)) if isinstance(value, list | tuple) else value
+
+    @field_validator("aliases")
+    @classmethod
+    def _aliases_are_names(cls, value: str) -> str:
+        names = split_entries(value)
+        if not all(NAME_PATTERN.fullmatch(name) for name in names):
+            raise ValueError("an alias is a name without spaces, commas and equals signs")
+        return ",".join(names)
+
+    @field_validator("adapters")
+    @classmethod
+    def _adapters_have_folders(cls, value: str) -> str:
+        entries = [entry.partition("=") for entry in split_entries(value)]
+        if not all(NAME_PATTERN.fullmatch(name.strip()) and folder.strip() for name, _, folder in entries):
+            raise ValueError("an adapter is name=folder, or in the file a mapping with name and path")
+        return ",".join(f"{name.strip()}={folder.strip()}" for name, _, folder in entries)
 
 
 class EngineSection(Section):
@@ -238,6 +268,28 @@ class Settings(BaseSettings):
                 raise ValueError(f"{taken[port]} and {name} are both {port}; give one of them another number")
             taken[port] = name
         return self
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> "Settings":
+        folders = split_entries(self.model.adapters)
+        names = [self.served_name, *self.aliases, *(entry.partition("=")[0] for entry in folders)]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(
+                f"model.name, model.aliases and model.adapters name {twice[0]!r} twice; give each a name of its own"
+            )
+        return self
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """Further names of the model."""
+        return tuple(split_entries(self.model.aliases))
+
+    @property
+    def adapters(self) -> dict[str, str]:
+        """The folders of the adapters by the names that clients ask for."""
+        return {
+            name: folder for name, _, folder in (entry.partition("=") for entry in split_entries(self.model.adapters))
+        }
 
     @property
     def served_name(self) -> str:

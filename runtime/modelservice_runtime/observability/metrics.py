@@ -1,12 +1,12 @@
 """The metrics of the runtime, prefix `inference_`, in one registry of one process.
 
-Cardinality is bounded: `model` is the served name or `_other`, `endpoint` a route's template, `code` a status code,
-everything else an enumeration. No label ever comes from a prompt, a user or a raw path. What is read at each scrape is
-in `live.py`.
+Cardinality is bounded: `model` is the served name, an adapter's or `_other`, `endpoint` a route's template, `code` a
+status code, everything else an enumeration. No label ever comes from a prompt, a user or a raw path. What is read at
+each scrape is in `live.py`.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from prometheus_client import (
     CollectorRegistry,
@@ -54,10 +54,13 @@ PADDING = (0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
 class Metrics:
     """All instruments; also the `Meter` of the schedulers. `model` and `task` are fixed for the process."""
 
-    def __init__(self, model: str, *, vllm: bool = True) -> None:
+    def __init__(
+        self, model: str, *, aliases: Sequence[str] = (), adapters: Sequence[str] = (), vllm: bool = True
+    ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self.model = model
+        self._labels = {model: model} | dict.fromkeys(aliases, model) | {name: name for name in adapters}
         self.task = "unknown"
         self.live: Live | None = None
         self._vllm = vllm
@@ -173,7 +176,7 @@ class Metrics:
 
     def label_of(self, model: str) -> str:
         """Return the label for a model that a client named."""
-        return model if model == self.model else OTHER_MODEL
+        return self._labels.get(model, OTHER_MODEL)
 
     def scrape(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

@@ -9,13 +9,16 @@ class ModelCard(BaseModel):
     """A model that can be asked for.
 
     `reads` and `gives` name the kinds of instances and predictions of `:predict`, `example` is such an instance;
-    `explains` tells whether `:explain` answers, `ready` whether the model is loaded.
+    `explains` tells whether `:explain` answers, `ready` whether the model is loaded. `root` is set where the name is
+    another one of that model, `parent` where it is an adapter of it.
     """
 
     id: str
     object: Literal["model"] = "model"
     created: int
     owned_by: str = "modelservice"
+    root: str | None = None
+    parent: str | None = None
     task: str
     ready: bool
     max_model_len: int | None = None

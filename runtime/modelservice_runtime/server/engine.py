@@ -16,10 +16,12 @@ from modelservice_runtime.engine.lanes import Lanes
 from modelservice_runtime.engine.resources import read_resources
 from modelservice_runtime.engine.scheduling import Outbox
 from modelservice_runtime.engine.worker import Steps
+from modelservice_runtime.errors import UnusableModel
 from modelservice_runtime.models.folder import open_folder
 from modelservice_runtime.server.lifecycle import STARTING, State
 from modelservice_runtime.server.service import Service
-from modelservice_runtime.tasks.base import TaskContext, load_task, resolve_task
+from modelservice_runtime.tasks.adapting import AdaptedTask
+from modelservice_runtime.tasks.base import TaskContext, TaskInfo, load_task, resolve_task
 from modelservice_runtime.tasks.explaining import Explainable, ExplainedTask
 
 logger = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ def prepare_engine(service: Service, loop: asyncio.AbstractEventLoop, wake: Call
     info = resolve_task(settings.model.task, folder)
     metrics.task = info.name
     service.info = info
+    _refuse_adapters(settings, info)
     for module in HEAVY:
         import_module(module)
     lifecycle.enter(State.LOADING)
@@ -57,6 +60,7 @@ def prepare_engine(service: Service, loop: asyncio.AbstractEventLoop, wake: Call
         patient = Intake(_patient_limits(settings), wake)
         service.explained = ExplainedTask(task, patient, context.outbox, metrics)
         steps = Lanes(task.scheduler, service.explained.scheduler)
+    service.adapted = {name: AdaptedTask(task, name) for name in settings.adapters}
     service.task = task
     return steps
 
@@ -100,6 +104,15 @@ def report_ready(service: Service) -> None:
             "total_seconds": round(lifecycle.total_seconds or 0.0, 3),
         },
     )
+
+
+def _refuse_adapters(settings: Settings, info: TaskInfo) -> None:
+    """Raise UnusableModel when there are adapters and the task takes none."""
+    if settings.adapters and not info.adapters:
+        raise UnusableModel(
+            f"model.adapters: models for {info.name} take no adapters in this runtime",
+            hint="leave model.adapters out, and merge the adapter into the model's weights instead",
+        )
 
 
 def _patient_limits(settings: Settings) -> QueueLimits:

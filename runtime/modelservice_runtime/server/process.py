@@ -65,7 +65,12 @@ class ServerProcess:
         self._settings = settings
         self._announce = announce
         self._lifecycle = Lifecycle()
-        self._metrics = Metrics(settings.served_name, vllm=settings.observability.metrics_compat == "vllm")
+        self._metrics = Metrics(
+            settings.served_name,
+            aliases=settings.aliases,
+            adapters=tuple(settings.adapters),
+            vllm=settings.observability.metrics_compat == "vllm",
+        )
         self.service = Service(settings, self._lifecycle, self._metrics)
         self._ended = asyncio.Event()
         self._hurry = asyncio.Event()

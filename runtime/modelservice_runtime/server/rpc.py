@@ -176,8 +176,8 @@ class RpcServer:
         return pb.ServerMetadataResponse(name="modelservice", version=version, extensions=EXTENSIONS)
 
     async def _model_metadata(self, call: _Call, request: Any) -> Any:
-        check_model(self._service, call, request.name, request.version)
-        return pb.ModelMetadataResponse(**describe_model(self._service))
+        name = check_model(self._service, call, request.name, request.version)
+        return pb.ModelMetadataResponse(**describe_model(self._service, name))
 
     async def _model_infer(self, call: _Call, request: Any) -> Any:
         name = check_model(self._service, call, request.model_name, request.model_version)

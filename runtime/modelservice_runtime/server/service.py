@@ -75,6 +75,7 @@ class Service:
         self.keys = open_keys(settings.security.api_key_file)
         self.heartbeat_age: Callable[[], float] = lambda: 0.0
         self.explained: ExplainedTask | None = None
+        self.adapted: Mapping[str, LoadedTask] = {}
         fetchers = MOST_AT_ONCE if settings.media.allowed_hosts else 0  # so that waiting for a URL delays nobody else
         self._pool = ThreadPoolExecutor(POOL_THREADS + fetchers, thread_name_prefix="prepare")
 
@@ -135,7 +136,7 @@ class Service:
         """Return the task when it is ready and is one of `tasks` (any, without). Raises ApiError 503, 404 or 400."""
         request.scope[MODEL_KEY] = model
         served = self.settings.served_name
-        if model != served:
+        if not self.serves(model):
             raise ApiError(
                 404, f"there is no model {model[:80]!r} here; this server serves {served!r}",
                 code="model_not_found", param="model", rejected="invalid",
@@ -152,7 +153,12 @@ class Service:
                 f"use {self.info.endpoint.format(name=served)}",
                 code="wrong_task", param="model", rejected="invalid",
             )  # fmt: skip
-        return self.task, self.info
+        return self.adapted.get(model, self.task), self.info
+
+    def serves(self, model: str) -> bool:
+        """Tell whether a name is the model's, another of its names, or an adapter's."""
+        settings = self.settings
+        return model == settings.served_name or model in settings.aliases or model in settings.adapters
 
     async def submit(self, task: LoadedTask, request: Any) -> Submission:
         """Prepare a request and queue its items, all or none. Raises InvalidInput, QueueFull or Draining."""

@@ -19,24 +19,28 @@ PLATFORM = "modelservice_torch"
 
 
 def check_model(service: Service, caller: Caller, path: str, version: str = "") -> str:
-    """Return the name of the served model. Raises ApiError 404 when `path` names another, or another version."""
+    """Return the name by which the model, or an adapter of it, is asked for.
+
+    Raises ApiError 404 when `path` names another model, or another version.
+    """
     served = service.settings.served_name
-    caller.scope[MODEL_KEY] = path.removesuffix(f"/versions/{VERSION}")
-    if path not in (served, f"{served}/versions/{VERSION}") or version not in ("", VERSION):
+    name = path if service.serves(path) else path.removesuffix(f"/versions/{VERSION}")
+    caller.scope[MODEL_KEY] = name
+    if not service.serves(name) or version not in ("", VERSION):
         raise ApiError(
             404, f"there is no such model here; this server serves {served!r}, version {VERSION}",
             code="model_not_found", rejected="invalid",
         )  # fmt: skip
-    return served
+    return name
 
 
-def describe_model(service: Service) -> dict[str, Any]:
+def describe_model(service: Service, name: str) -> dict[str, Any]:
     """Return the metadata of the served model. Raises ApiError 503 while its task is not known."""
     info = service.info
     if info is None:
         raise ApiError(503, "the model is not ready yet; try again shortly", code="not_ready", rejected="not_ready")
     return {
-        "name": service.settings.served_name,
+        "name": name,
         "versions": [VERSION],
         "platform": PLATFORM,
         "inputs": [

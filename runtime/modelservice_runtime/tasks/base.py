@@ -62,7 +62,8 @@ class LoadedTask(Protocol):
 class TaskInfo:
     """One row of the table: a task, its module, the endpoint that a lost client is sent to, what it reads and gives.
 
-    `reads` and `gives` name kinds of `protocols.instances`; `media` tells that requests may hold images or sound.
+    `reads` and `gives` name kinds of `protocols.instances`; `media` tells that requests may hold images or sound,
+    `adapters` that low-rank adapters can stand beside the model.
     """
 
     name: str
@@ -71,12 +72,13 @@ class TaskInfo:
     reads: str
     gives: str
     media: bool = False
+    adapters: bool = False
 
 
 PREDICT = "/v1/models/{name}:predict"
 TASKS = (
-    TaskInfo("chat", "generation", "/v1/chat/completions", "prompt", "completion"),
-    TaskInfo("text-generation", "generation", "/v1/completions", "prompt", "completion"),
+    TaskInfo("chat", "generation", "/v1/chat/completions", "prompt", "completion", adapters=True),
+    TaskInfo("text-generation", "generation", "/v1/completions", "prompt", "completion", adapters=True),
     TaskInfo("text2text-generation", "text2text", "/v1/completions", "prompt", "completion"),
     TaskInfo("summarization", "text2text", "/v1/completions", "prompt", "completion"),
     TaskInfo("translation", "text2text", "/v1/completions", "prompt", "completion"),

@@ -10,9 +10,11 @@ from transformers import AutoModelForCausalLM
 from modelservice_runtime.engine.sampling import LogitRules, Sampling
 from modelservice_runtime.engine.scheduling import TokenLogprob
 from modelservice_runtime.engine.slot_scheduler import Completion, Generation, SlotScheduler
+from modelservice_runtime.models.adapted_decoder import AdaptedDecoder
 from modelservice_runtime.models.decoder import CausalDecoder
-from modelservice_runtime.models.device import cache_bytes, choose_placement
+from modelservice_runtime.models.device import Placement, cache_bytes, choose_placement
 from modelservice_runtime.models.loader import context_length, count_parameters, load_model, load_tokenizer
+from modelservice_runtime.models.lora import load_adapters
 from modelservice_runtime.tasks.base import ModelFacts, TaskContext
 from modelservice_runtime.tasks.inputs import Conversation, GenerationOptions, InvalidInput, Item, TextPrompts
 from modelservice_runtime.tasks.steering import Steering
@@ -22,6 +24,7 @@ from modelservice_runtime.tasks.tool_prompt import describe_tools, knows_tools
 
 PREFILL_TOKENS = 512
 SEED_SPAN = 1 << 63
+NO_ADAPTER = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class GenerationTask:
         self._vocabulary = int(model.config.get_text_config().vocab_size)
         self._steering = Steering(tokenizer, self._vocabulary, self._end_ids)
         self._rules: LogitRules | None = None
+        self._source = NO_ADAPTER if context.settings.adapters else None
 
     def warm_up(self) -> None:
         """Check that batching agrees with the plain model; that also touches every weight."""
@@ -145,6 +149,7 @@ class GenerationTask:
                 replace(sampling, seed=(seed + index) % SEED_SPAN),
                 self._end_ids,
                 TextStream(self._tokenizer.backend_tokenizer, options.stop),
+                source=self._source,
                 rules=rules,
             )
             for index, rules in enumerate(self._steering.rules(options, len(prompt), self._rules))
@@ -157,16 +162,23 @@ def load(context: TaskContext) -> GenerationTask:
     placement = choose_placement(settings, context.folder.checkpoint_dtype, context.resources)
     tokenizer = load_tokenizer(context.folder, settings)
     model = load_model(AutoModelForCausalLM, context.folder, settings, placement)
-    runner = CausalDecoder(
-        model,
-        context_length(model, settings),
-        settings.engine.max_concurrency,
-        cache_bytes(placement, context.resources),
-    )
+    runner = _make_runner(model, context, placement)
     facts = ModelFacts(
         count_parameters(model), placement.device, placement.dtype, runner.max_length, runner.budget_tokens
     )
     return GenerationTask(context, tokenizer, model, facts, runner)
+
+
+def _make_runner(model: Any, context: TaskContext, placement: Placement) -> CausalDecoder:
+    """Return the runner for a model with or without adapters; the cache takes a share of what they leave."""
+    settings = context.settings
+    bank = load_adapters(model, settings.adapters) if settings.adapters else None
+    room = (
+        context_length(model, settings),
+        settings.engine.max_concurrency,
+        cache_bytes(placement, context.resources),
+    )
+    return CausalDecoder(model, *room) if bank is None else AdaptedDecoder(model, bank, *room)
 
 
 def _refuse_images(request: Conversation) -> None:

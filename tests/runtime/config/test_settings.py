@@ -116,3 +116,29 @@ def test_file_must_exist_when_it_is_named(tmp_path: Path) -> None:
 
 def test_file_is_refused_when_it_cannot_be_read(tmp_path: Path) -> None:
     assert "cannot be read" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "adapters", ["a=/x, org/b=/y", ["a=/x", {"name": "org/b", "path": "/y"}], [" a = /x ", "org/b=/y"]]
+)
+def test_adapters_are_named_folders_in_either_form(adapters: object) -> None:
+    settings = load_settings({"model": {"path": "/m", "adapters": adapters, "aliases": ["c", "d"]}})
+    assert settings.adapters == {"a": "/x", "org/b": "/y"}
+    assert settings.aliases == ("c", "d")
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ({"adapters": "a"}, "name=folder"),
+        ({"adapters": [{"name": "a"}]}, "name and path"),
+        ({"adapters": ["a=/x,y"]}, "comma"),
+        ({"aliases": "two words"}, "alias"),
+        ({"aliases": "m"}, "'m' twice"),
+        ({"aliases": "a", "adapters": "a=/x"}, "'a' twice"),
+        ({"adapters": "a=/x,a=/y"}, "'a' twice"),
+    ],
+)
+def test_names_are_refused_when_they_cannot_be_told_apart(model: dict[str, object], words: str) -> None:
+    with pytest.raises(BadSettings, match=words):
+        load_settings({"model": {"path": "/m", **model}})

@@ -41,12 +41,19 @@ class RunningServer:
     """A server and clients for its two ports."""
 
     def __init__(
-        self, model: Path, *, name: str = "tiny", task: str = "auto", grpc_port: int = 0, **sections: dict[str, Any]
+        self,
+        model: Path,
+        *,
+        name: str = "tiny",
+        task: str = "auto",
+        grpc_port: int = 0,
+        naming: dict[str, Any] | None = None,
+        **sections: dict[str, Any],
     ) -> None:
         port, admin_port = free_ports(2)
         self.settings = Settings.model_validate(
             {
-                "model": {"path": str(model), "name": name, "task": task},
+                "model": {"path": str(model), "name": name, "task": task, **(naming or {})},
                 "lifecycle": {"drain_seconds": 5},
                 **sections,
                 "server": {

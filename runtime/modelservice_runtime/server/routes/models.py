@@ -13,12 +13,17 @@ def model_routes(service: Service) -> APIRouter:
     """Return the endpoints that list models; they answer while the model still loads."""
     router = APIRouter(tags=["models"])
 
-    def card() -> ModelCard:
+    settings = service.settings
+    served = settings.served_name
+
+    def card(name: str) -> ModelCard:
         info, task = service.info, service.task
         return ModelCard(
-            id=service.settings.served_name,
+            id=name,
+            root=served if name in settings.aliases else None,
+            parent=served if name in settings.adapters else None,
             created=service.started_at,
-            task=info.name if info else service.settings.model.task,
+            task=info.name if info else settings.model.task,
             max_model_len=task.facts.context if task else None,
             endpoint=info.endpoint if info else None,
             reads=info.reads if info else None,
@@ -30,17 +35,17 @@ def model_routes(service: Service) -> APIRouter:
 
     @router.get("/v1/models")
     async def list_models() -> ModelList:
-        """List the served model."""
-        return ModelList(data=[card()])
+        """List the served model, its further names and its adapters."""
+        return ModelList(data=[card(name) for name in (served, *settings.aliases, *settings.adapters)])
 
     @router.get("/v1/models/{name:path}")
     async def get_model(name: str) -> ModelCard:
-        """Describe the served model."""
-        if name != service.settings.served_name:
+        """Describe the served model or one of its adapters."""
+        if not service.serves(name):
             raise ApiError(
-                404, f"there is no such model here; this server serves {service.settings.served_name!r}",
+                404, f"there is no such model here; this server serves {served!r}",
                 code="model_not_found", param="model",
             )  # fmt: skip
-        return card()
+        return card(name)
 
     return router

@@ -60,7 +60,6 @@ def v2_routes(service: Service) -> APIRouter:
     @router.get("/models/{name:path}")
     async def get_metadata(name: str, request: Request) -> dict[str, Any]:
         """Name the tensors that the model takes and gives."""
-        check_model(service, request, name)
-        return describe_model(service)
+        return describe_model(service, check_model(service, request, name))
 
     return router
