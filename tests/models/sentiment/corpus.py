@@ -1,4 +1,4 @@
-"""The labelled sentences of the training, all made for this project; no text of real customers is used.
+"""The labelled sentences of the training that were made for this project; the real ones are in `reviews`.
 
 Most are composed from templates. A smaller part, `situations.tsv`, was written by hand: sentences that tell what
 happened instead of naming a quality ("the zip held", "we walked in circles"). The templates carry what a bag of words
@@ -24,10 +24,11 @@ NEGATIVE, POSITIVE = 0, 1
 
 @dataclass(frozen=True)
 class Example:
-    """A sentence and its label."""
+    """A sentence, its label, and how sure the label is."""
 
     text: str
     label: int
+    certainty: float = 1.0
 
 
 def read_examples(path: Path) -> list[Example]:
