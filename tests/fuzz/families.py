@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.matrix.support.captioners import make_blip
 from tests.matrix.support.seq2seq import make_t5
+from tests.matrix.support.speech import make_ctc, make_whisper
 from tests.matrix.support.text_encoders import make_text_encoder
 from tests.matrix.support.vision import make_clip, make_segformer, make_vit, make_yolos
 from tests.runtime.support.tiny_models import make_classifier, make_decoder, make_encoder
@@ -30,5 +31,7 @@ FAMILIES: Mapping[str, Callable[[Path], Path]] = {
     "image-zero-shot": make_clip,
     "detection": make_yolos,
     "segmentation": make_segformer,
+    "speech-ctc": partial(make_ctc, family="wav2vec2"),
+    "speech-whisper": make_whisper,
     "text-to-image": make_stable_diffusion,
 }

@@ -188,7 +188,7 @@ class Meter(Protocol):
         """A forward pass took so long."""
 
     def worked(self, unit: str, count: float) -> None:
-        """Work was done that tokens do not measure: `steps` of diffusion, `images`."""
+        """Work was done that tokens do not measure: `steps` of diffusion, `images`, `audio_seconds`."""
 
     def sampled(self, seconds: float) -> None:
         """Choosing the tokens of a step took so long."""

@@ -139,6 +139,7 @@ class Metrics:
         )
         self._work = {
             "steps": Counter("inference_diffusion_steps", "Steps of diffusion, a picture", name, registry=registry),
+            "audio_seconds": Counter("inference_audio_seconds", "Seconds of sound heard", name, registry=registry),
             "images": Counter("inference_images", "Pictures made", name, registry=registry),
         }
         self._batch_size = Histogram(

@@ -25,7 +25,7 @@ class AudioClassificationTask:
         self.facts = facts
         self.scheduler: Scheduler = make_scheduler(context, self.run)
         self._encoder = encoder
-        self._listener = Listener(context.settings, encoder.rate)
+        self._listener = Listener(context.settings, encoder.rate, context.meter)
         config = encoder.model.config
         self._labels = [str(config.id2label[index]) for index in range(config.num_labels)]
 

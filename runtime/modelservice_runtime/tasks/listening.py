@@ -6,6 +6,7 @@ from typing import Any
 from transformers import AutoFeatureExtractor
 
 from modelservice_runtime.config import Settings
+from modelservice_runtime.engine.scheduling import Meter
 from modelservice_runtime.errors import UnusableModel
 from modelservice_runtime.media.audio import Samples, decode_audio
 from modelservice_runtime.media.source import make_reader
@@ -16,10 +17,11 @@ from modelservice_runtime.tasks.inputs import Audios, InvalidInput
 class Listener:
     """Decodes the recordings of a request; CPU pool."""
 
-    def __init__(self, settings: Settings, rate: int) -> None:
+    def __init__(self, settings: Settings, rate: int, meter: Meter) -> None:
         self.rate = rate
         self._reader = make_reader(settings)
         self._limits = settings.limits
+        self._meter = meter
 
     def listen(self, request: Audios) -> Sequence[Samples]:
         """Return the samples of each recording. Raises InvalidInput naming its field."""
@@ -29,6 +31,7 @@ class Listener:
         for audio, field in zip(request.audios, request.fields, strict=True):
             data = self._reader.read(audio, field) if isinstance(audio, str) else audio
             found.append(decode_audio(data, field, self.rate, self._limits.max_audio_seconds))
+        self._meter.worked("audio_seconds", sum(len(samples) for samples in found) / self.rate)
         return found
 
 

@@ -41,7 +41,7 @@ class CtcTask:
         self.scheduler: Scheduler = make_scheduler(context, self.run)
         self._encoder = encoder
         self._tokenizer = tokenizer
-        self._listener = Listener(context.settings, encoder.rate)
+        self._listener = Listener(context.settings, encoder.rate, context.meter)
         self._frame = encoder.model.config.inputs_to_logits_ratio
 
     def warm_up(self) -> None:

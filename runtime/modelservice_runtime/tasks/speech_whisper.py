@@ -36,7 +36,7 @@ class WhisperTask:
         self._extractor = extractor
         self._scribe = scribe
         self._runner = runner
-        self._listener = Listener(context.settings, extractor.sampling_rate)
+        self._listener = Listener(context.settings, extractor.sampling_rate, context.meter)
         self._multilingual = bool(scribe.tokens.languages)
 
     def warm_up(self) -> None:

@@ -65,6 +65,7 @@ def test_metrics_have_their_names_and_few_series_when_clients_misbehave(server: 
         "inference_request_tokens": "histogram",
         "inference_cancel_latency_seconds": "histogram",
         "inference_images": "counter",
+        "inference_audio_seconds": "counter",
         "inference_diffusion_steps": "counter",
         "inference_kv_cache_usage_ratio": "gauge",
         "inference_model_load_seconds": "gauge",

@@ -158,3 +158,13 @@ def test_documents_describe_the_form(whisper: RunningServer) -> None:
     document = whisper.http.get("/openapi.json").json()["paths"][TRANSCRIPTIONS]["post"]
     schema = document["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert set(schema["required"]) == {"file", "model"}
+
+
+def test_seconds_of_sound_are_counted(letters: RunningServer) -> None:
+    def heard() -> float:
+        found = re.search(r'inference_audio_seconds_total\{model="tiny"\} (\S+)', letters.admin.get("/metrics").text)
+        return float(found[1]) if found else 0.0
+
+    before = heard()
+    assert send(letters).status_code == 200
+    assert heard() - before == pytest.approx(1.5, abs=0.01)
