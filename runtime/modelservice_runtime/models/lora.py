@@ -127,8 +127,8 @@ def _read_config(name: str, folder: Path) -> dict[str, Any]:
     start = config.get("init_lora_weights")
     if isinstance(start, str) and start.lower().startswith(CHANGES_THE_BASE):
         raise _refusal(name, folder, f"it was begun by {start}, which changes the model's own weights")
-    if not _is_number(config.get("lora_alpha")) or not isinstance(config.get("alpha_pattern") or {}, dict):
-        raise _refusal(name, folder, f"{CONFIG} states no lora_alpha, or no valid one")
+    if not _is_number(config.get("lora_alpha")) or not _are_patterns(config.get("alpha_pattern") or {}):
+        raise _refusal(name, folder, f"{CONFIG} states no lora_alpha, or no valid alpha_pattern")
     return config
 
 
@@ -154,7 +154,7 @@ def _find_problem(layer: str, pair: Mapping[str, Any], model: Any) -> str:
         return f"{layer} is a {type(module).__name__} that cannot be adapted row by row"
     outputs, inputs = module.weight.T.shape if isinstance(module, Conv1D) else module.weight.shape
     down, up = tuple(pair["A"].shape), tuple(pair["B"].shape)
-    if len(down) != 2 or len(up) != 2 or (down[1], up[0], up[1]) != (inputs, outputs, down[0]):
+    if not pair["A"].numel() or len(down) != 2 or len(up) != 2 or (down[1], up[0], up[1]) != (inputs, outputs, down[0]):
         return f"its matrices {down} and {up} do not fit {layer}, which takes {inputs} numbers and gives {outputs}"
     return ""
 
@@ -171,6 +171,14 @@ def _own_value(patterns: Mapping[str, Any], layer: str, default: Any) -> Any:
 
 def _matching(patterns: Iterable[str], layer: str) -> Iterable[str]:
     return (key for key in patterns if re.match(rf"(.*\.)?({key})$", layer))
+
+
+def _are_patterns(patterns: Any) -> bool:
+    """Tell whether these are regular expressions for names of layers, as peft takes them."""
+    try:
+        return isinstance(patterns, dict) and all(re.compile(pattern) for pattern in patterns)
+    except re.error:
+        return False
 
 
 def _is_number(value: Any) -> bool:

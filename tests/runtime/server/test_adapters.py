@@ -176,6 +176,10 @@ def spoil(folder: Path, how: str) -> None:
             edit(folder, bias="all")
         case "alpha":
             edit(folder, lora_alpha=None)
+        case "pattern":
+            edit(folder, alpha_pattern={"(": 2})
+        case "rank":
+            save_file({**tensors, first: torch.zeros(0, 64)}, weights)
         case "half":
             save_file({key: value for key, value in tensors.items() if key != first}, weights)
         case "stranger":
@@ -191,7 +195,7 @@ def spoil(folder: Path, how: str) -> None:
     [
         ("no folder", "no adapter_config.json"), ("no weights", "no adapter_model.safetensors"), ("cut", "read"),
         ("kind", "IA3"), ("dora", "use_dora"), ("pissa", "pissa"), ("bias", "biases"), ("alpha", "lora_alpha"),
-        ("half", "only one"), ("stranger", "z_proj"), ("shape", "48"), ("more", "lm_head.weight"),
+        ("half", "only one"), ("pattern", "alpha_pattern"), ("rank", "(0, 64)"), ("stranger", "z_proj"), ("shape", "48"), ("more", "lm_head.weight"),
     ],
 )  # fmt: skip
 def test_adapter_is_refused_with_its_name_when_it_cannot_be_right(
