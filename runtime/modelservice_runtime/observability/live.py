@@ -1,10 +1,12 @@
 """Metrics whose values are read from the engine when they are asked for, and their names in vLLM.
 
 Gateways and autoscalers of inference servers read vLLM's gauges; with the aliases, stock configurations work. A slot
-cache has no blocks: it counts as blocks of one token.
+cache has no blocks: it counts as blocks of one token. Adapters are in memory all the time, so all of them are told as
+running: a request for any costs no loading.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -34,11 +36,13 @@ class Live(Collector):
         heartbeat_age: Callable[[], float],
         *,
         vllm: bool,
+        adapters: Sequence[str] = (),
     ) -> None:
         self._name = name
         self._stats = stats
         self._heartbeat_age = heartbeat_age
         self._vllm = vllm
+        self._adapters = adapters
         self.cache_tokens = 0
         self.gpu_memory: Callable[[], Mapping[str, Mapping[str, int]]] = dict
 
@@ -70,6 +74,10 @@ class Live(Collector):
         yield _gauge("vllm:kv_cache_usage_perc", "Same as inference_kv_cache_usage_ratio", label, stats.kv_usage)
         blocks = {"block_size": "1", "num_gpu_blocks": str(self.cache_tokens)}
         yield _gauge("vllm:cache_config_info", "The KV cache: blocks of one token", {**label, **blocks}, 1)
+        if self._adapters:
+            names = {"running_lora_adapters": ",".join(self._adapters), "waiting_lora_adapters": ""}
+            loaded = {**names, "max_lora": str(len(self._adapters))}
+            yield _gauge("vllm:lora_requests_info", "The adapters that are loaded", loaded, time.time())
 
 
 def _gauge(name: str, documentation: str, labels: dict[str, str], value: float) -> GaugeMetricFamily:

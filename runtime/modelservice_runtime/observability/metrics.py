@@ -64,6 +64,7 @@ class Metrics:
         self.task = "unknown"
         self.live: Live | None = None
         self._vllm = vllm
+        self._adapters = adapters
         self._make_http(self.registry)
         self._make_engine(self.registry)
         self._make_model(self.registry)
@@ -164,7 +165,9 @@ class Metrics:
 
     def observe_live(self, stats: Callable[[], Stats], heartbeat_age: Callable[[], float]) -> None:
         """Read gauges from the engine at each scrape."""
-        self.live = Live(lambda: (self.model, self.task), stats, heartbeat_age, vllm=self._vllm)
+        self.live = Live(
+            lambda: (self.model, self.task), stats, heartbeat_age, vllm=self._vllm, adapters=self._adapters
+        )
         self.registry.register(self.live)
 
     def count(self, model: str, endpoint: str, status: int, journey: Journey) -> None:

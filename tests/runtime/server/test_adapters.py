@@ -218,3 +218,9 @@ def test_server_does_not_start_when_an_adapter_cannot_be_served(
         server.wait_ready()
     server.join()
     assert raised.value.exit_code == 65
+
+
+def test_gateways_are_told_the_adapters_that_are_loaded(server: RunningServer) -> None:
+    line = next(each for each in server.admin.get("/metrics").text.splitlines() if "lora_requests_info{" in each)
+    assert 'max_lora="2"' in line
+    assert 'running_lora_adapters="poet,org/clerk"' in line
