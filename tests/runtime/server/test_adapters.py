@@ -150,52 +150,47 @@ def test_names_are_listed_and_other_names_are_not_served(server: RunningServer, 
     assert {"tiny", "poet", "_other"} <= labels
 
 
-def edit(folder: Path, **changes: Any) -> None:
-    file = folder / "adapter_config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+EDITS: dict[str, dict[str, Any]] = {
+    "kind": {"peft_type": "IA3"},
+    "dora": {"use_dora": True},
+    "pissa": {"init_lora_weights": "pissa_niter_4"},
+    "bias": {"bias": "all"},
+    "alpha": {"lora_alpha": None},
+    "pattern": {"alpha_pattern": {"(": 2}},
+}
 
 
 def spoil(folder: Path, how: str) -> None:
-    weights = folder / "adapter_model.safetensors"
-    tensors = load_file(weights)
+    """Edit the configuration, or do away with a file, or else change the weights."""
+    config, weights = folder / "adapter_config.json", folder / "adapter_model.safetensors"
+    if how in EDITS:
+        config.write_text(json.dumps(json.loads(config.read_text()) | EDITS[how]))
+    elif how == "cut":
+        weights.write_bytes(weights.read_bytes()[:-8])
+    elif how.startswith("no "):
+        (config if how == "no config" else weights).unlink()
+    else:
+        save_file(spoiled(load_file(weights), how), weights)
+
+
+def spoiled(tensors: dict[str, Any], how: str) -> dict[str, Any]:
     first = next(iter(tensors))
-    match how:
-        case "no folder":
-            (folder / "adapter_config.json").unlink()
-        case "no weights":
-            weights.unlink()
-        case "cut":
-            weights.write_bytes(weights.read_bytes()[:-8])
-        case "kind":
-            edit(folder, peft_type="IA3")
-        case "dora":
-            edit(folder, use_dora=True)
-        case "pissa":
-            edit(folder, init_lora_weights="pissa_niter_4")
-        case "bias":
-            edit(folder, bias="all")
-        case "alpha":
-            edit(folder, lora_alpha=None)
-        case "pattern":
-            edit(folder, alpha_pattern={"(": 2})
-        case "rank":
-            save_file({**tensors, first: torch.zeros(0, 64)}, weights)
-        case "half":
-            save_file({key: value for key, value in tensors.items() if key != first}, weights)
-        case "stranger":
-            save_file({key.replace("q_proj", "z_proj"): value for key, value in tensors.items()}, weights)
-        case "shape":
-            save_file({**tensors, first: torch.zeros(4, 48)}, weights)
-        case "more":
-            save_file({**tensors, "base_model.model.lm_head.weight": torch.zeros(2)}, weights)
+    return {
+        "half": {key: value for key, value in tensors.items() if key != first},
+        "stranger": {key.replace("q_proj", "z_proj"): value for key, value in tensors.items()},
+        "shape": {**tensors, first: torch.zeros(4, 48)},
+        "rank": {**tensors, first: torch.zeros(0, 64)},
+        "more": {**tensors, "base_model.model.lm_head.weight": torch.zeros(2)},
+    }[how]
 
 
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ("no folder", "no adapter_config.json"), ("no weights", "no adapter_model.safetensors"), ("cut", "read"),
+        ("no config", "no adapter_config.json"), ("no weights", "no adapter_model.safetensors"), ("cut", "read"),
         ("kind", "IA3"), ("dora", "use_dora"), ("pissa", "pissa"), ("bias", "biases"), ("alpha", "lora_alpha"),
-        ("half", "only one"), ("pattern", "alpha_pattern"), ("rank", "(0, 64)"), ("stranger", "z_proj"), ("shape", "48"), ("more", "lm_head.weight"),
+        ("half", "only one"), ("pattern", "alpha_pattern"), ("rank", "(0, 64)"),
+        ("stranger", "z_proj"), ("shape", "48"), ("more", "lm_head.weight"),
     ],
 )  # fmt: skip
 def test_adapter_is_refused_with_its_name_when_it_cannot_be_right(
