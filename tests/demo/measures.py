@@ -11,6 +11,7 @@ from PIL import Image
 
 from tests.models import chat_trials
 from tests.models.build import package_store
+from tests.models.caption.evaluate import MOST_WORDS, measure_scenes
 from tests.models.detect.evaluate import THRESHOLD, ap50
 from tests.models.digits.evaluate import accuracy as digit_accuracy
 from tests.models.image.evaluate import STEPS, prompts
@@ -30,6 +31,7 @@ SECONDS = 300
 BATCH = 64
 INPUTS = 256
 PICTURES = 20
+CAPTIONED = 200
 EXPLAINED = 12
 RATE = 16_000
 TRIPLES = (
@@ -157,6 +159,17 @@ def regions(url: str, model: str) -> float:
         return [[each | {"mask": _image(each["mask"])} for each in segments] for segments in found]
 
     return mean_iou(masks)
+
+
+def captions(url: str, model: str) -> float:
+    """The share of held-out scenes whose caption states the right things and relations."""
+
+    def say(messages: list[dict[str, Any]]) -> str:
+        answer = ask(url, "/v1/chat/completions", model=model, messages=messages, temperature=0, max_tokens=MOST_WORDS)
+        text: str = answer["choices"][0]["message"]["content"]
+        return text
+
+    return measure_scenes(say, CAPTIONED).captions
 
 
 def pictures(url: str, model: str) -> float:

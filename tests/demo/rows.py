@@ -51,5 +51,6 @@ ROWS = (
     Row("spoken digits", "demo-speech", "word error rate", 0.10, measures.spoken_digits, at_most=True),
     Row("image classification", "demo-digits", "accuracy", 0.95, measures.digits),
     Row("object detection", "demo-detect", "AP50", 0.60, measures.shapes),
+    Row("scene captions", "demo-scene", "captions right in things and relations", 0.85, measures.captions),
     Row("scene segmentation", "demo-segment", "mean IoU", 0.70, measures.regions),
 )

