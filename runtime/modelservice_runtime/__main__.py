@@ -184,8 +184,8 @@ def _fetch(options: argparse.Namespace) -> LastWord:
 
 
 def _inspect(options: argparse.Namespace) -> LastWord:
-    from modelservice_runtime.sources.inspect import inspect_model  # noqa: PLC0415
     from modelservice_runtime.sources.retry import Retry  # noqa: PLC0415
+    from modelservice_runtime.sources.survey import inspect_model  # noqa: PLC0415
 
     _end_on_sigterm()
     result = inspect_model(options.model, options.revision, Retry(attempts=options.tries)).to_result()

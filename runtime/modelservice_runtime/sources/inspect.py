@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelservice_runtime.errors import BadSettings, ModelNotFound, UnusableModel
+from modelservice_runtime.errors import ModelNotFound, UnusableModel
 from modelservice_runtime.sources import pipelines
-from modelservice_runtime.sources.address import StoreAddress, WebAddress, has_scheme, parse_address
 from modelservice_runtime.sources.architecture import architecture_of, task_of
 from modelservice_runtime.sources.headers import TensorSummary
-from modelservice_runtime.sources.retry import Retry
 from modelservice_runtime.sources.selection import is_unsafe
 from modelservice_runtime.sources.staging import is_unfinished, read_marker
 
@@ -71,25 +69,6 @@ def inspect_folder(path: Path | str) -> ModelCard:
         summary.add_file(file)
     marker = read_marker(folder)
     return describe(config, summary, has_chat_template(folder), marker.resolved_revision if marker else None)
-
-
-def inspect_model(model: str, revision: str, retry: Retry) -> ModelCard:
-    """Describe a model by its folder or its address; of a hub and of an object store only headers are read.
-
-    Raises what `inspect_folder` raises, BadSettings for other addresses, and the faults of the source.
-    """
-    if not has_scheme(model):
-        return inspect_folder(model)
-    address = parse_address(model)
-    if isinstance(address, WebAddress):
-        raise BadSettings("https:// models cannot be inspected from afar", hint="fetch the model, inspect the folder")
-    if isinstance(address, StoreAddress):
-        from modelservice_runtime.sources.store import inspect_store  # noqa: PLC0415
-
-        return inspect_store(address, retry)
-    from modelservice_runtime.sources.hub_headers import inspect_repository  # noqa: PLC0415 - loads the hub's client
-
-    return inspect_repository(address, revision, retry)
 
 
 def describe(config: Mapping[str, Any], summary: TensorSummary, chat_template: bool, revision: str | None) -> ModelCard:

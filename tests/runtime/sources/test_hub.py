@@ -17,8 +17,9 @@ from modelservice_runtime.errors import (
 )
 from modelservice_runtime.sources import staging
 from modelservice_runtime.sources.fetch import FetchRequest, FetchResult, fetch_model
-from modelservice_runtime.sources.inspect import inspect_folder, inspect_model
+from modelservice_runtime.sources.inspect import inspect_folder
 from modelservice_runtime.sources.retry import Retry
+from modelservice_runtime.sources.survey import inspect_model
 from tests.runtime.sources.folders import ModelFolder, make_model
 from tests.support.hub import Access, Hub
 

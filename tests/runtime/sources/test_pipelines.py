@@ -8,9 +8,10 @@ import pytest
 
 from modelservice_runtime.errors import UnusableModel
 from modelservice_runtime.sources.fetch import FetchRequest, fetch_model
-from modelservice_runtime.sources.inspect import inspect_folder, inspect_model
+from modelservice_runtime.sources.inspect import inspect_folder
 from modelservice_runtime.sources.retry import Retry
 from modelservice_runtime.sources.selection import select_files
+from modelservice_runtime.sources.survey import inspect_model
 from modelservice_runtime.sources.variants import choose_weights
 from tests.runtime.sources.folders import ModelFolder
 from tests.support.hub import Access, Hub

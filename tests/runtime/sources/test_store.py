@@ -16,8 +16,9 @@ from modelservice_runtime.errors import (
 from modelservice_runtime.sources import segments, staging
 from modelservice_runtime.sources.bucket import Bucket, BucketFile
 from modelservice_runtime.sources.fetch import FetchRequest, FetchResult, fetch_model
-from modelservice_runtime.sources.inspect import inspect_folder, inspect_model
+from modelservice_runtime.sources.inspect import inspect_folder
 from modelservice_runtime.sources.retry import Retry
+from modelservice_runtime.sources.survey import inspect_model
 from tests.runtime.sources.folders import ModelFolder, make_model
 from tests.support.objects import Objects, object_server
 
