@@ -3,6 +3,7 @@
 import { el, field, fill } from "./dom.js";
 
 const RATE = 16000;
+const SLICE = 200; // milliseconds between pieces of a recording; there is nothing to stop before the first
 
 async function resampled(blob) {
   const context = new OfflineAudioContext(1, 1, RATE);
@@ -46,16 +47,27 @@ function recorder(onDone, onError) {
       const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
       const parts = [];
       running = new MediaRecorder(stream);
-      running.addEventListener("dataavailable", (event) => parts.push(event.data));
+      running.addEventListener("dataavailable", (event) => {
+        if (event.data.size === 0) return;
+        parts.push(event.data);
+        if (running.state !== "recording") return;
+        button.textContent = "Stop recording";
+        button.disabled = false;
+      });
       running.addEventListener("stop", async () => {
         for (const track of stream.getTracks()) track.stop();
         const type = running.mimeType;
         running = null;
         button.textContent = "Record";
-        onDone(wav(await resampled(new Blob(parts, { type }))));
+        try {
+          onDone(wav(await resampled(new Blob(parts, { type }))));
+        } catch (error) {
+          onError(`The recording cannot be used: ${error.message}`);
+        }
       });
-      running.start();
-      button.textContent = "Stop recording";
+      running.start(SLICE);
+      button.textContent = "Starting";
+      button.disabled = true;
     } catch (error) {
       running = null;
       onError(`The microphone cannot be used here: ${error.message}`);
