@@ -72,6 +72,11 @@ class CalledFunction(StrictBody):
             raise ValueError("must be a JSON object as text")
         return value
 
+    def to_template(self, identifier: str) -> dict[str, Any]:
+        """Return the call as chat templates expect it, its arguments as an object."""
+        arguments = json.loads(self.arguments or "{}")
+        return {"id": identifier, "type": "function", "function": {"name": self.name, "arguments": arguments}}
+
 
 class ToolCall(StrictBody):
     """A call in an earlier message of the assistant."""
@@ -81,9 +86,8 @@ class ToolCall(StrictBody):
     function: CalledFunction
 
     def to_template(self) -> dict[str, Any]:
-        """Return the call as chat templates expect it, its arguments as an object."""
-        arguments = json.loads(self.function.arguments or "{}")
-        return {"id": self.id, "type": "function", "function": {"name": self.function.name, "arguments": arguments}}
+        """Return the call as chat templates expect it."""
+        return self.function.to_template(self.id)
 
 
 def must_call(choice: ToolChoice | None) -> bool:

@@ -28,15 +28,21 @@ class Call:
 
 
 class ToolReader:
-    """Separates content from calls in a text that arrives in pieces."""
+    """Separates content from calls in a text that arrives in pieces.
 
-    def __init__(self, names: Collection[str]) -> None:
+    Without `names` there are no calls. Unless `parallel`, an answer may hold one call; of several the first counts.
+    """
+
+    def __init__(self, names: Collection[str], *, parallel: bool = True) -> None:
         self._names = frozenset(names)
+        self._parallel = parallel
         self._held = ""
         self._said = False
 
     def push(self, text: str) -> str:
         """Take a piece; return what is certainly content."""
+        if not self._names:
+            return text
         self._held += text
         cut = self._begin_of_call()
         content, self._held = self._held[:cut], self._held[cut:]
@@ -46,7 +52,7 @@ class ToolReader:
     def finish(self) -> tuple[str, list[Call]]:
         """Return the rest of the content, and the calls."""
         calls = _read_calls(self._held.strip(), self._names)
-        return ("", calls) if calls else (self._held, [])
+        return ("", calls if self._parallel else calls[:1]) if calls else (self._held, [])
 
     def _begin_of_call(self) -> int:
         """Return from where on the text may be a call; a beginning of a tag at the end of the text counts."""

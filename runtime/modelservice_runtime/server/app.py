@@ -20,6 +20,7 @@ from modelservice_runtime.server.routes.generation import generation_routes
 from modelservice_runtime.server.routes.images import image_routes
 from modelservice_runtime.server.routes.models import model_routes
 from modelservice_runtime.server.routes.pages import page_routes
+from modelservice_runtime.server.routes.responses import response_routes
 from modelservice_runtime.server.routes.v1 import v1_routes
 from modelservice_runtime.server.routes.v2 import v2_routes
 from modelservice_runtime.server.service import Service
@@ -34,6 +35,7 @@ ROUTES = (
     generation_routes,
     image_routes,
     model_routes,
+    response_routes,
     v1_routes,
     v2_routes,
 )

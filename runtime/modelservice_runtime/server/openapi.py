@@ -19,7 +19,7 @@ GENERATION = ("/v1/completions", "/v1/chat/completions", "/v1/responses")
 FURTHER: Mapping[str, tuple[str, ...]] = {
     "chat": GENERATION,
     "text-generation": ("/v1/completions",),
-    "image-text-to-text": ("/v1/chat/completions",),
+    "image-text-to-text": ("/v1/chat/completions", "/v1/responses"),
     "automatic-speech-recognition": ("/v1/audio/transcriptions", "/v1/audio/translations"),
 }
 EXPLAIN = ("/v1/explain", "/v1/models/{name}:explain")

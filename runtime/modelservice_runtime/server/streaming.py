@@ -23,14 +23,21 @@ COMMENT = b": keep-alive\n\n"
 class EventStream(StreamingResponse):
     """Sends each dict as one event; calls `on_close` when the answer is over, however it ended.
 
-    `end` follows the last event of a complete answer; `path` chooses the shape of an error.
+    `end` follows the last event of a complete answer; `path` chooses the shape of an error. When the events are
+    `named`, each is preceded by its type.
     """
 
     def __init__(
-        self, chunks: AsyncIterator[dict[str, Any]], on_close: Callable[[], None], *, end: bytes = DONE, path: str = ""
+        self,
+        chunks: AsyncIterator[dict[str, Any]],
+        on_close: Callable[[], None],
+        *,
+        end: bytes = DONE,
+        path: str = "",
+        named: bool = False,
     ) -> None:
         headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-        super().__init__(_encode(chunks, end, path), media_type="text/event-stream", headers=headers)
+        super().__init__(_encode(chunks, end, path, named), media_type="text/event-stream", headers=headers)
         self._on_close = on_close
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,12 +48,12 @@ class EventStream(StreamingResponse):
             self._on_close()
 
 
-async def _encode(chunks: AsyncIterator[dict[str, Any]], end: bytes, path: str) -> AsyncIterator[bytes]:
+async def _encode(chunks: AsyncIterator[dict[str, Any]], end: bytes, path: str, named: bool) -> AsyncIterator[bytes]:
     try:
         async for chunk in _with_keep_alive(chunks):
-            yield COMMENT if chunk is None else _event(chunk)
+            yield COMMENT if chunk is None else _event(chunk, chunk["type"] if named else "")
     except Exception as error:  # the headers are gone: the error becomes the last event
-        yield _event(shape_error(path, to_api_error(error).body()))
+        yield _event(shape_error(path, to_api_error(error).body()), "error" if named else "")
         return
     if end:
         yield end
@@ -73,5 +80,6 @@ async def _with_keep_alive(chunks: AsyncIterator[dict[str, Any]]) -> AsyncIterat
             pending.cancel()
 
 
-def _event(chunk: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(chunk, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+def _event(chunk: dict[str, Any], name: str = "") -> bytes:
+    head = f"event: {name}\n".encode() if name else b""
+    return head + b"data: " + json.dumps(chunk, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"

@@ -45,3 +45,9 @@ def test_content_is_passed_on_at_once_when_no_call_can_begin() -> None:
     assert reader.push("Hello ") == "Hello "
     assert reader.push("there <") == "there "
     assert reader.push("3") == "<3"
+
+
+def test_only_the_first_call_counts_when_calls_may_not_be_parallel() -> None:
+    reader = ToolReader(NAMES, parallel=False)
+    reader.push('[TOOL_CALLS][{"name": "add", "arguments": {}}, {"name": "stop", "arguments": {}}]')
+    assert [call.name for call in reader.finish()[1]] == ["add"]

@@ -176,6 +176,7 @@ class _ChatWire(_Wire):
     def __init__(self, body: ChatRequest) -> None:
         super().__init__(body.model)
         self._tools = body.tool_names
+        self._parallel = body.parallel_tool_calls is not False
         self._readers: dict[int, ToolReader] = {}
 
     def opening(self, index: int) -> dict[str, Any] | None:
@@ -194,7 +195,7 @@ class _ChatWire(_Wire):
         return [*chunks, self._delta(index, {}, "tool_calls" if calls and reason == "stop" else reason)]
 
     def _reader(self, index: int) -> ToolReader:
-        return self._readers.setdefault(index, ToolReader(self._tools))
+        return self._readers.setdefault(index, ToolReader(self._tools, parallel=self._parallel))
 
     def _delta(self, index: int, delta: dict[str, Any], reason: str | None, logprobs: Any = None) -> dict[str, Any]:
         return self.envelope([{"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}])
