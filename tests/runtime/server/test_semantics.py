@@ -1,5 +1,6 @@
 """What holds whatever clients do: slots come back, slow readers are cut off, probes tell the truth."""
 
+import json
 import random
 import socket
 import threading
@@ -66,11 +67,12 @@ def test_stream_is_cut_off_when_its_client_does_not_read(decoder_folder: Path, m
     monkeypatch.setattr(connection, "STALL_SECONDS", 0.3)
     monkeypatch.setattr(connection, "SEND_BYTES", 4096)
     monkeypatch.setattr(connection, "WAITING_BYTES", 1024)
-    content = b'{"model": "tiny", "prompt": "the", "max_tokens": 240, "n": 8, "temperature": 1.5, "stream": true}'
+    body = {"model": "tiny", "prompt": "the", "max_tokens": 240, "n": 8, "temperature": 1.5, "seed": 1, "stream": True}
+    content = json.dumps(body).encode()
     head = (
         f"POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(content)}"
     )
-    with running(decoder_folder) as server:
+    with running(decoder_folder) as server, before_decode(server, lambda: time.sleep(0.01)):
         with socket.socket() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.connect(("127.0.0.1", server.port))
