@@ -169,9 +169,7 @@ def _autoscaler_ready(world: World) -> Verdict:
             continue
         if text(found, "reason") == "AmbiguousSelector":
             return _bad(Reason.CONFLICT, text(found, "message"))
-        return Verdict(
-            "False", Reason.METRICS_UNAVAILABLE, text(found, "message"), is_soft=True
-        )  # it answers all the same
+        return Verdict("False", Reason.METRICS_UNAVAILABLE, text(found, "message"), is_soft=True)
     if text(condition(autoscaler, "ScalingActive"), "status") == "True":
         return _good(Reason.SCALING_ACTIVE)
     return _unknown("The autoscaler has not looked at its metrics yet")

@@ -1,7 +1,7 @@
 """Rules that a request sets for its own answer: favoured tokens, penalties for repetition, a grammar.
 
 Each implements `LogitRules` for one sequence and sees its tokens so far, prompt included. They run on the rows that
-ask for them and cost the others nothing.
+ask for them; a batch without any pays nothing, one with some pays for a copy of its logits.
 """
 
 import logging

@@ -128,10 +128,20 @@ def test_penalties_are_those_of_the_reference(server: RunningServer, decoder: Pa
     assert complete(server, repetition_penalty=1.7)["text"] == answer
 
 
-def test_no_token_is_repeated_when_the_penalty_outweighs_every_logit(server: RunningServer) -> None:
-    tokens = complete(server, presence_penalty=2, frequency_penalty=2, logprobs=0, logit_bias={"20": 3})["logprobs"]
-    plain = complete(server, logprobs=0, logit_bias={"20": 3})["logprobs"]
-    assert len(set(tokens["tokens"])) >= len(set(plain["tokens"]))
+def test_said_tokens_are_lowered_once_and_for_each_time(server: RunningServer, decoder: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(decoder)
+    model = AutoModelForCausalLM.from_pretrained(decoder)
+    ids = tokenizer(PROMPT)["input_ids"]
+    said: list[int] = []
+    for _ in range(12):
+        with torch.no_grad():
+            logits = model(torch.tensor([ids + said])).logits[0, -1].clone()
+        for token in set(said):
+            logits[token] -= 1.5 + 0.75 * said.count(token)
+        said.append(int(logits.argmax()))
+    found = complete(server, presence_penalty=1.5, frequency_penalty=0.75, logprobs=0)["logprobs"]["tokens"]
+    assert found == [tokenizer.decode([token]) for token in said][: len(found)]
+    assert found
 
 
 @pytest.mark.parametrize("seed", range(4))
