@@ -70,8 +70,8 @@ class EngineSection(Section):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto", description="Type of the weights; auto: the checkpoint's, or what the device computes fastest."
     )
-    quantization: Literal["none", "int8", "int4", "fp8"] = Field(
-        default="none", description="Quantization at load time."
+    quantization: Literal["none", "int8", "int4", "fp8", "bnb-int8", "bnb-nf4"] = Field(
+        default="none", description="Quantization of the weights at load time; refused where it cannot be computed."
     )
     max_context: int = Field(default=0, ge=0, description="Longest sequence in tokens; 0: the model's own limit.")
     max_concurrency: int = Field(default=64, ge=1, le=4096, description="Sequences that are decoded at the same time.")

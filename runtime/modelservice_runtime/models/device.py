@@ -14,6 +14,8 @@ import torch
 from modelservice_runtime.config import Settings
 from modelservice_runtime.engine.resources import Resources
 from modelservice_runtime.errors import AcceleratorMissing, UnusableModel
+from modelservice_runtime.models.accelerator import read_silicon
+from modelservice_runtime.models.quantization import Scheme, choose_dtype, resolve_quantization
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,10 +28,11 @@ HALVES = ("bfloat16", "float16")
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """The device (`cpu`, `cuda:0`) and the dtype (`float32`, ...) that the model is computed in."""
+    """The device (`cpu`, `cuda:0`), the dtype (`float32`, ...) and the quantization that the model is computed in."""
 
     device: str
     dtype: str
+    scheme: Scheme | None = None
 
     @property
     def torch_dtype(self) -> Any:
@@ -38,19 +41,22 @@ class Placement:
 
 
 def choose_placement(settings: Settings, checkpoint_dtype: str, resources: Resources) -> Placement:
-    """Choose device and dtype, and give torch its threads. Raises AcceleratorMissing."""
+    """Choose device and dtype, and give torch its threads. Raises AcceleratorMissing or UnusableModel."""
     torch.set_num_threads(resources.cpus)
     device = _choose_device(settings)
-    dtype: str = settings.engine.dtype
-    if dtype == "auto":
-        dtype = _native_dtype(device, checkpoint_dtype)
+    requested: str = settings.engine.dtype
+    dtype = _native_dtype(device, checkpoint_dtype) if requested == "auto" else requested
+    scheme = resolve_quantization(settings.engine.quantization, read_silicon(device))
+    if scheme is not None:
+        dtype = choose_dtype(scheme, requested, dtype)
     _refuse_unavailable(settings)
     logger.info(
         "placement chosen",
         extra={
             "device": device,
             "dtype": dtype,
-            "requested_dtype": settings.engine.dtype,
+            "requested_dtype": requested,
+            "quantization": settings.engine.quantization,
             "checkpoint_dtype": checkpoint_dtype or "unknown",
             "cpu_bfloat16": cpu_computes_bfloat16(),
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
@@ -58,7 +64,7 @@ def choose_placement(settings: Settings, checkpoint_dtype: str, resources: Resou
             "memory_bytes": resources.memory_bytes,
         },
     )
-    return Placement(device, dtype)
+    return Placement(device, dtype, scheme)
 
 
 def without_gradients(function: F) -> F:
@@ -116,10 +122,5 @@ def _native_dtype(device: str, checkpoint_dtype: str) -> str:
 
 
 def _refuse_unavailable(settings: Settings) -> None:
-    if settings.engine.quantization != "none":
-        raise UnusableModel(
-            f"engine.quantization {settings.engine.quantization!r} is not available in this runtime",
-            hint="set engine.quantization to none",
-        )
     if settings.engine.compile:
         raise UnusableModel("engine.compile is not available in this runtime", hint="set engine.compile to false")

@@ -31,6 +31,12 @@ class ModelFolder:
         stated = self.config.get("dtype") or self.config.get("torch_dtype")
         return str(stated or CHECKPOINT_DTYPES.get(self.card.dtype or "", "")).removeprefix("torch.")
 
+    @property
+    def quantization(self) -> str:
+        """The method by which the weights come quantized (`gptq`, `bitsandbytes`, ...), or an empty string."""
+        stated = self.config.get("quantization_config")
+        return str(stated.get("quant_method") or "an unnamed method") if isinstance(stated, dict) else ""
+
 
 def open_folder(path: Path) -> ModelFolder:
     """Check a model folder and read its config.json and the headers of its weights.

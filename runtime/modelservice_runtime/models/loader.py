@@ -13,6 +13,7 @@ from modelservice_runtime.config import Settings
 from modelservice_runtime.errors import CudaOutOfMemory, UnusableModel
 from modelservice_runtime.models.device import Placement
 from modelservice_runtime.models.folder import ModelFolder, require_tokenizer
+from modelservice_runtime.models.quantization import check_quantized, refuse_twice
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +81,10 @@ def load_model(auto_class: Any, folder: ModelFolder, settings: Settings, placeme
     Raises UnusableModel when transformers cannot build the model, when weights are missing, or CudaOutOfMemory.
     """
     transformers_logging.disable_progress_bar()
+    options: dict[str, Any] = {}
+    if placement.scheme is not None:
+        refuse_twice(placement.scheme, folder.quantization, folder.path)
+        options["quantization_config"] = placement.scheme.configure(placement.torch_dtype)
     with explained(folder):
         model, report = auto_class.from_pretrained(
             folder.path,
@@ -89,15 +94,20 @@ def load_model(auto_class: Any, folder: ModelFolder, settings: Settings, placeme
             local_files_only=True,
             trust_remote_code=settings.model.trust_remote_code,
             output_loading_info=True,
+            **options,
         )
     refuse_missing(report, folder, folder.card.architecture or "the model")
+    if placement.scheme is not None:
+        check_quantized(model, placement.scheme)
     model.eval()
     model.requires_grad_(False)
     return model
 
 
 def count_parameters(model: Any) -> int:
-    """Return the number of parameters, shared ones counted once."""
+    """Return the number of parameters, shared ones counted once and packed ones as many as they stand for."""
+    if hasattr(model, "num_parameters"):
+        return int(model.num_parameters())
     return sum(parameter.numel() for parameter in model.parameters())
 
 

@@ -152,11 +152,20 @@ def _find_problem(layer: str, pair: Mapping[str, Any], model: Any) -> str:
         return f"the model has no layer {layer}"
     if not isinstance(module, torch.nn.Linear | Conv1D) or ".experts." in layer:
         return f"{layer} is a {type(module).__name__} that cannot be adapted row by row"
-    outputs, inputs = module.weight.T.shape if isinstance(module, Conv1D) else module.weight.shape
+    inputs, outputs = (
+        (module.nx, module.nf) if isinstance(module, Conv1D) else (module.in_features, module.out_features)
+    )
     down, up = tuple(pair["A"].shape), tuple(pair["B"].shape)
     if not pair["A"].numel() or len(down) != 2 or len(up) != 2 or (down[1], up[0], up[1]) != (inputs, outputs, down[0]):
         return f"its matrices {down} and {up} do not fit {layer}, which takes {inputs} numbers and gives {outputs}"
     return ""
+
+
+def _size(module: Any) -> tuple[int, int]:
+    """Return how many numbers a layer takes and gives; packed weights have other shapes."""
+    if isinstance(module, Conv1D):
+        return module.nx, module.nf
+    return module.in_features, module.out_features
 
 
 def _scale(config: Mapping[str, Any], layer: str, rank: int) -> float:

@@ -15,6 +15,7 @@ from modelservice_runtime.models.denoiser import Denoiser, Drawing
 from modelservice_runtime.models.device import choose_placement
 from modelservice_runtime.models.diffusion import load_pipeline
 from modelservice_runtime.models.loader import count_parameters
+from modelservice_runtime.models.quantization import NONE
 from modelservice_runtime.tasks.base import ModelFacts, TaskContext
 from modelservice_runtime.tasks.inputs import InvalidInput, Item, Picture, PictureOptions, PicturePrompts
 
@@ -149,6 +150,11 @@ def _refuse_settings(settings: Settings) -> None:
     if settings.engine.max_context:
         raise UnusableModel(
             "engine.max_context does not apply to pictures", hint="leave engine.maxContext at 0 for text-to-image"
+        )
+    if settings.engine.quantization != NONE:
+        raise UnusableModel(
+            "engine.quantization does not apply to pipelines of text-to-image",
+            hint=f"set engine.quantization to {NONE} for text-to-image",
         )
 
 
