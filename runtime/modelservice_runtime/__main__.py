@@ -1,4 +1,4 @@
-"""The command line: `modelservice-runtime serve | fetch | inspect`.
+"""The command line: `modelservice-runtime serve | fetch | inspect | optimize`.
 
 Every command ends in the same way: the outcome goes to the log, to the container's termination message as one JSON
 document, and into the exit code. Nothing heavy is imported here; each command imports what it needs.
@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from modelservice_runtime import __version__
 from modelservice_runtime.errors import BadSettings, EngineFault, ExitCode, RuntimeFault
 from modelservice_runtime.observability.logging import configure_logging
+from modelservice_runtime.preparing.command import add_optimize, optimize
 from modelservice_runtime.termination import LastWord, write_last_word
 
 log = logging.getLogger("modelservice_runtime")
@@ -57,12 +58,13 @@ def _finish(word: LastWord) -> int:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(prog="modelservice-runtime", description="Serve, fetch and inspect models.")
+    parser = _Parser(prog="modelservice-runtime", description="Serve, fetch, inspect and optimize models.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser, metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="serve a model over HTTP", allow_abbrev=False))
     _add_fetch(commands.add_parser("fetch", help="bring a model into a folder", allow_abbrev=False))
     _add_inspect(commands.add_parser("inspect", help="tell what a model is", allow_abbrev=False))
+    add_optimize(commands.add_parser("optimize", help="make a smaller or faster model of one", allow_abbrev=False))
     return parser.parse_args(arguments)
 
 
@@ -198,7 +200,7 @@ def _end_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
 
 
-COMMANDS: dict[str, Command] = {"serve": _serve, "fetch": _fetch, "inspect": _inspect}
+COMMANDS: dict[str, Command] = {"serve": _serve, "fetch": _fetch, "inspect": _inspect, "optimize": optimize}
 
 if __name__ == "__main__":
     sys.exit(main())
