@@ -92,7 +92,11 @@ EVERYTHING = service(
     rollout={"strategy": "Auto", "maxSurge": 0, "maxUnavailable": 1, "progressDeadlineSeconds": 1800},
     termination={"drainSeconds": 45},
     network={"service": {"type": "LoadBalancer", "port": 8080, "annotations": {"a/b": "c"}}},
-    security={"serviceAccountName": "runner", "imagePullSecrets": [{"name": "registry"}]},
+    security={
+        "serviceAccountName": "runner",
+        "apiKeySecretRef": {"name": "keys"},
+        "imagePullSecrets": [{"name": "registry"}],
+    },
     availability={"minAvailable": "50%"},
     observability={"serviceMonitor": {"labels": {"release": "prometheus"}, "interval": "15s"}},
     revisionHistoryLimit=5,
@@ -216,9 +220,6 @@ NOT_YET = (
         "remove it",
     ),
     Row("network policy", service(network={"networkPolicy": {"from": []}}), "spec.network.networkPolicy", "remove it"),
-    Row(
-        "API key", service(security={"apiKeySecretRef": {"name": "keys"}}), "spec.security.apiKeySecretRef", "remove it"
-    ),
     Row("alerts", service(observability={"prometheusRule": {}}), "spec.observability.prometheusRule", "remove it"),
     Row("dashboard", service(observability={"dashboard": {}}), "spec.observability.dashboard", "remove it"),
     Row("tracing", service(observability={"tracing": {"endpoint": ""}}), "spec.observability.tracing", "remove it"),

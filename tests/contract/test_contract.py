@@ -7,8 +7,10 @@ import pytest
 from modelservice_operator.api import contract
 from modelservice_operator.api.reasons import Reason as OperatorReason
 from modelservice_operator.api.v1alpha1.workload import SERVED_TASKS
+from modelservice_operator.domain.api_keys import KEYS_DIR, lacks_keys
 from modelservice_runtime import config
-from modelservice_runtime.errors import ExitCode, Reason
+from modelservice_runtime.errors import BadSettings, ExitCode, Reason
+from modelservice_runtime.server.keys import open_keys
 from modelservice_runtime.tasks.base import TASKS
 
 CONSTANTS = sorted(name for name in vars(contract) if name.isupper())
@@ -35,3 +37,9 @@ def test_both_packages_carry_one_version() -> None:
 
 def test_every_task_of_the_runtime_may_be_asked_for_and_no_other() -> None:
     assert {info.name for info in TASKS} == set(SERVED_TASKS)
+
+
+def test_operator_understands_when_the_server_finds_no_api_key() -> None:
+    with pytest.raises(BadSettings) as caught:
+        open_keys(KEYS_DIR)
+    assert lacks_keys(str(caught.value))

@@ -120,11 +120,15 @@ def _exposed() -> Case:
     return service.with_spec(observability={"serviceMonitor": monitor}, availability={"minAvailable": 1}).build(), None
 
 
+def _secured() -> Case:
+    return make_modelservice().with_spec(security={"apiKeySecretRef": {"name": "chat-keys"}}).build(), None
+
+
 CASES: dict[str, Callable[[], Case]] = {
     function.__name__.strip("_").replace("_", "-"): function
     for function in (
         _minimal, _hub_with_token, _https_with_header, _bucket, _image, _claim, _gpu_by_profile, _gpu_simulated,
-        _gpu_slices, _placed, _autoscaled, _scaled_by_others, _exposed,
+        _gpu_slices, _placed, _autoscaled, _scaled_by_others, _exposed, _secured,
     )
 }  # fmt: skip
 

@@ -180,6 +180,7 @@ class PodBuilder:
             "spec": {
                 "containers": copy.deepcopy(pod["containers"]),
                 "initContainers": copy.deepcopy(pod.get("initContainers", [])),
+                "volumes": copy.deepcopy(pod["volumes"]),
             },
             "status": {"phase": "Pending"},
         }

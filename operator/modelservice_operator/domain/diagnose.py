@@ -13,6 +13,7 @@ from typing import Any, Final
 from ..api.contract import ExitCode
 from ..api.names import FETCH_CONTAINER
 from ..api.reasons import Reason, default_hint
+from .api_keys import KEYS_VOLUME, lacks_keys
 from .scheduling import scheduling_reason, shortened
 from .tree import Tree, branch, items, number, text
 
@@ -68,7 +69,8 @@ def diagnose(pod: Tree) -> Diagnosis | None:
     """What is wrong with a projected pod; None when it is well, on its way, or being deleted. Never raises."""
     if text(pod, "metadata", "deletionTimestamp"):
         return None
-    return _unplaced(pod) or _turned_out(pod) or next(_failing_containers(pod), None)
+    found = _unplaced(pod) or _turned_out(pod) or next(_failing_containers(pod), None)
+    return _without_keys(pod, found) if found is not None else None
 
 
 def past_failure(pod: Tree) -> Diagnosis | None:
@@ -76,7 +78,7 @@ def past_failure(pod: Tree) -> Diagnosis | None:
     for status in _container_statuses(pod):
         ended = branch(status, "lastState", "terminated")
         if ended and _is_failure(status, ended):
-            return _ended(status, ended)
+            return _without_keys(pod, _ended(status, ended))
     return None
 
 
@@ -151,6 +153,20 @@ def _failing_containers(pod: Tree) -> Iterator[Diagnosis]:
             ended = branch(status, "state", "terminated") or branch(status, "lastState", "terminated")
             if ended and status.get("ready") is not True and _is_failure(status, ended):
                 yield _ended(status, ended)
+
+
+def _without_keys(pod: Tree, found: Diagnosis) -> Diagnosis:
+    """Name the Secret where the server refused to start for want of API keys."""
+    if found.reason is not Reason.BAD_SETTINGS or not lacks_keys(found.message):
+        return found
+    volumes = (entry for entry in items(pod, "spec", "volumes") if text(entry, "name") == KEYS_VOLUME)
+    name = text(next(volumes, {}), "secret", "secretName")
+    message = (
+        f"The Secret {name} of spec.security.apiKeySecretRef does not exist in the namespace, or holds no key; the "
+        "server refuses to run without one"
+    )
+    hint = f"Create it: kubectl create secret generic {name} --from-literal=NAME=$(openssl rand -hex 24)"
+    return replace(found, reason=Reason.SECRET_NOT_FOUND, message=message, hint=hint)
 
 
 def _container_statuses(pod: Tree) -> list[Tree]:

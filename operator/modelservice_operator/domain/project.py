@@ -50,6 +50,9 @@ def _project_pod(body: Mapping[str, Any]) -> dict[str, Any]:
     kept_spec: dict[str, Any] = _pick(spec, ("nodeName",))
     for key in ("containers", "initContainers"):
         kept_spec[key] = [_pick(container, _CONTAINER) for container in items(spec, key)]
+    secrets = [_pick(volume, ("name", "secret")) for volume in items(spec, "volumes") if "secret" in volume]
+    if secrets:
+        kept_spec["volumes"] = secrets
     kept_status = _pick(status, _POD_STATUS)
     for key in ("containerStatuses", "initContainerStatuses"):
         if key in kept_status:

@@ -11,6 +11,7 @@ import yaml
 
 from ..api.contract import ADMIN_PORT, INFERENCE_PORT
 from ..api.v1alpha1 import ModelService
+from .api_keys import keys_settings
 from .placement import Placement
 from .source import model_dir
 
@@ -43,6 +44,7 @@ def runtime_settings(service: ModelService, placement: Placement) -> dict[str, A
         },
         "server": {"host": "0.0.0.0", "port": INFERENCE_PORT, "admin_port": ADMIN_PORT},
         "lifecycle": {"drain_seconds": spec.termination.drain_seconds},
+        **keys_settings(service),
     }
 
 

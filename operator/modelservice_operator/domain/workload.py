@@ -6,6 +6,7 @@ from ..api import contract, names
 from ..api.v1alpha1 import ModelService, RuntimeProfile
 from ..api.v1alpha1.fields import EnvVar
 from . import rollout
+from .api_keys import keys_mount, keys_volume
 from .facts import Facts
 from .placement import FETCH_REQUESTS, Placement, merge_resources
 from .source import MODEL_VOLUME, Source, model_dir, source_of
@@ -77,6 +78,7 @@ def _server(
             source.mount,
             {"name": SETTINGS_VOLUME, "mountPath": settings_dir, "readOnly": True},
             {"name": SCRATCH_VOLUME, "mountPath": SCRATCH_DIR},
+            *keys_mount(service),
         ],
     }
 
@@ -121,6 +123,7 @@ def _volumes(service: ModelService, source: Source) -> list[dict[str, Any]]:
         source.volume,
         {"name": SETTINGS_VOLUME, "configMap": settings},
         {"name": SCRATCH_VOLUME, "emptyDir": {}},
+        *keys_volume(service),
     ]
 
 

@@ -205,3 +205,17 @@ def test_users_labels_cannot_replace_ours() -> None:
     labels = _child("ServiceMonitor", make_modelservice().with_spec(observability=monitor))["metadata"]["labels"]
     assert labels["modelservice.dev/name"] == "chat"
     assert labels["release"] == "prom"
+
+
+def test_api_keys_are_mounted_in_the_server_alone_and_told_to_it() -> None:
+    builder = make_modelservice().with_spec(security={"apiKeySecretRef": {"name": "chat-keys"}})
+    pod = _pod(builder)
+    folder = _settings(builder)["security"]["api_key_file"]
+    assert {"name": "api-keys", "mountPath": folder, "readOnly": True} in pod["containers"][0]["volumeMounts"]
+    assert "api-keys" not in {mount["name"] for mount in pod["initContainers"][0]["volumeMounts"]}
+    volume = next(volume for volume in pod["volumes"] if volume["name"] == "api-keys")
+    assert volume["secret"]["secretName"] == "chat-keys"
+
+
+def test_settings_stay_as_they_were_when_no_api_key_is_asked_for() -> None:
+    assert "security" not in _settings(make_modelservice())

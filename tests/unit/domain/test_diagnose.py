@@ -12,7 +12,7 @@ from modelservice_operator.api.contract import ExitCode
 from modelservice_operator.api.reasons import Reason
 from modelservice_operator.domain import Diagnosis, diagnose
 from modelservice_operator.domain.diagnose import past_failure
-from tests.support.builders import IMAGE, PodBuilder, make_gpu_profile, make_pod
+from tests.support.builders import IMAGE, PodBuilder, make_gpu_profile, make_modelservice, make_pod
 
 NO_GPU = (
     "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient nvidia.com/gpu. no new claims to "
@@ -233,3 +233,23 @@ _PODS = st.recursive(
 def test_diagnosis_never_fails_when_the_pod_is_malformed(pod: dict[str, Any]) -> None:
     diagnose(pod)
     past_failure(pod)
+
+
+def _refused(problem: str) -> PodBuilder:
+    service = make_modelservice().with_spec(security={"apiKeySecretRef": {"name": "chat-keys"}}).build()
+    word = {"reason": "BadSettings", "message": f"security.api_key_file: {problem}", "hint": "see the README"}
+    return make_pod(service).scheduled().crashed("server", ExitCode.BAD_SETTINGS, json.dumps(word))
+
+
+@pytest.mark.parametrize("problem", ["holds no key", "cannot be read: No such file or directory"])
+def test_secret_is_named_when_the_server_finds_no_api_key(problem: str) -> None:
+    found = _found(_refused(f"/etc/modelservice-keys {problem}"))
+    assert found.reason is Reason.SECRET_NOT_FOUND
+    assert "Secret chat-keys of spec.security.apiKeySecretRef" in found.message
+    assert "kubectl create secret generic chat-keys" in found.hint
+
+
+def test_setting_is_told_when_an_api_key_has_the_wrong_form() -> None:
+    found = _found(_refused("team, line 1: a key has 16 to 512 visible ASCII characters without `:`"))
+    assert found.reason is Reason.BAD_SETTINGS
+    assert "team, line 1" in found.message

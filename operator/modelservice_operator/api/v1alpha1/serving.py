@@ -121,7 +121,9 @@ class Security(Block):
     service_account_name: OptionalName = ""
     """ServiceAccount of the pods; empty makes one of the ModelService's name, without any permission."""
     api_key_secret_ref: NameRef | None = None
-    """Secret with the keys that requests must carry."""
+    """Secret in the same namespace with the keys of which each request must carry one as `Authorization: Bearer KEY`.
+    Each entry holds lines of the form KEY, NAME:KEY or NAME:KEY:REQUESTS_PER_MINUTE; a change counts within about a
+    minute, without a restart."""
     image_pull_secrets: Annotated[list[NameRef], Field(max_length=8), ListMap("name")] = Field(default_factory=list)
     """Secrets with which images, and models of oci://, are pulled."""
 

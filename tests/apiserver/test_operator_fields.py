@@ -1,0 +1,49 @@
+"""Fields whose effect only an API server can show: the child is accepted, comes back, goes with its field, is quiet."""
+
+from typing import Any
+
+import pytest
+
+from modelservice_operator.kube.resources import MODEL_SERVICE
+from tests.support.operators import Operators, describe
+from tests.support.polling import until_async
+from tests.support.team import Team
+
+pytestmark = pytest.mark.control_plane
+
+BASIC = ("ServiceAccount", "ConfigMap", "Deployment", "Service")
+
+
+async def _pod(team: Team, name: str) -> dict[str, Any]:
+    deployment = await team.get("Deployment", name)
+    assert deployment is not None
+    template: dict[str, Any] = deployment["spec"]["template"]
+    return template
+
+
+def _give_other_keys(deployment: dict[str, Any]) -> None:
+    for volume in deployment["spec"]["template"]["spec"]["volumes"]:
+        if "secret" in volume:
+            volume["secret"]["secretName"] = "other"
+
+
+async def test_pod_template_follows_and_stays_quiet_when_fields_of_the_pod_come_and_go(
+    operators: Operators, team: Team
+) -> None:
+    operators.start_leader()
+    await team.create("chat", security={"apiKeySecretRef": {"name": "chat-keys"}})
+    await team.expect_children(*BASIC, name="chat")
+    await team.quiet()
+    operators.audit.mark()
+    await team.change("Deployment", "chat", _give_other_keys)
+
+    async def keys_come_from(secret: str | None) -> bool:
+        volumes = (await _pod(team, "chat"))["spec"]["volumes"]
+        return [volume["secret"]["secretName"] for volume in volumes if "secret" in volume] == [secret] * bool(secret)
+
+    await until_async(lambda: keys_come_from("chat-keys"), 5)
+    await team.quiet()
+    children = [line for line in describe(operators.audit.writes()) if "modelservices" not in line]
+    assert children == ["patch deployments/ chat"]
+    await team.change(MODEL_SERVICE.kind, "chat", lambda body: body["spec"].pop("security"))
+    await until_async(lambda: keys_come_from(None), 5)
