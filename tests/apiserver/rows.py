@@ -50,7 +50,7 @@ EVERYTHING = service(
         "servedName": "Qwen/Qwen2.5",
         "secretRef": {"name": "hub-token"},
         "files": {"include": ["*.safetensors"], "exclude": ["*.bin"]},
-        "adapters": [],
+        "adapters": [{"name": "fin", "uri": "hf://org/fin@main"}, {"name": "law", "uri": "pvc://adapters/law"}],
         "trustRemoteCode": False,
     },
     runtime={
@@ -153,7 +153,6 @@ VALID = (
 NOT_YET = (
     Row("a task", service(model={"task": "depth-estimation"}), "spec.model.task", "set one of them or remove"),
     Row("remote code", service(model={"trustRemoteCode": True}), "spec.model.trustRemoteCode", "remove it"),
-    Row("adapters", service(model={"adapters": [{"name": "fin", "uri": HF}]}), "spec.model.adapters", "remove it"),
     Row(
         "quantization",
         service(runtime={"engine": {"quantization": "int8"}}),

@@ -31,7 +31,9 @@ async def test_pod_template_follows_and_stays_quiet_when_fields_of_the_pod_come_
     operators: Operators, team: Team
 ) -> None:
     operators.start_leader()
-    await team.create("chat", security={"apiKeySecretRef": {"name": "chat-keys"}})
+    adapters = [{"name": "fin", "uri": "hf://org/fin"}, {"name": "law", "uri": "pvc://adapters/law"}]
+    model = {"uri": "hf://tests/tiny", "adapters": adapters}
+    await team.create("chat", model=model, security={"apiKeySecretRef": {"name": "chat-keys"}})
     await team.expect_children(*BASIC, name="chat")
     await team.quiet()
     operators.audit.mark()

@@ -124,11 +124,21 @@ def _secured() -> Case:
     return make_modelservice().with_spec(security={"apiKeySecretRef": {"name": "chat-keys"}}).build(), None
 
 
+def _adapted() -> Case:
+    adapters = [
+        {"name": "fin", "uri": "hf://org/fin@v2"},
+        {"name": "law", "uri": "oci://registry.example.com/adapters/law:1"},
+        {"name": "med", "uri": "pvc://adapters/med"},
+        {"name": "old", "uri": "https://elsewhere.example.com/old.tar"},
+    ]
+    return make_modelservice().with_model(adapters=adapters, secretRef={"name": "hub-token"}).build(), None
+
+
 CASES: dict[str, Callable[[], Case]] = {
     function.__name__.strip("_").replace("_", "-"): function
     for function in (
         _minimal, _hub_with_token, _https_with_header, _bucket, _image, _claim, _gpu_by_profile, _gpu_simulated,
-        _gpu_slices, _placed, _autoscaled, _scaled_by_others, _exposed, _secured,
+        _gpu_slices, _placed, _autoscaled, _scaled_by_others, _exposed, _secured, _adapted,
     )
 }  # fmt: skip
 

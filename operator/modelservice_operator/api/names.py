@@ -30,6 +30,16 @@ CHILD_NAME_MAX_LENGTH: Final = 63
 _CONFIG_SUFFIX: Final = "-runtime"
 
 
+def fetch_container(number: int) -> str:
+    """The init container that fetches the model (0), or the adapter of that number."""
+    return f"{FETCH_CONTAINER}-adapter-{number}" if number else FETCH_CONTAINER
+
+
+def is_fetch_container(name: str) -> bool:
+    """Whether an init container fetches the model or an adapter."""
+    return name == FETCH_CONTAINER or name.startswith(f"{FETCH_CONTAINER}-adapter-")
+
+
 def child_name(kind: str, name: str) -> str:
     """Name of the child of that kind (`ConfigMap`, `Deployment`, ...) of the ModelService called `name`."""
     return f"{name}{_CONFIG_SUFFIX}" if kind == "ConfigMap" else name

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ..api.contract import ExitCode
-from ..api.names import FETCH_CONTAINER
+from ..api.names import is_fetch_container
 from ..api.reasons import Reason, default_hint
 from .api_keys import KEYS_VOLUME, lacks_keys
 from .scheduling import scheduling_reason, shortened
@@ -175,7 +175,7 @@ def _container_statuses(pod: Tree) -> list[Tree]:
 
 def _is_failure(status: Tree, ended: Tree) -> bool:
     """Whether the end was one that should not have been: any end of the server, and the fetch's unless it was done."""
-    return number(ended, "exitCode") != 0 or text(status, "name") != FETCH_CONTAINER
+    return number(ended, "exitCode") != 0 or not is_fetch_container(text(status, "name"))
 
 
 def _unpulled(status: Tree, waiting: Tree) -> Diagnosis:
@@ -202,7 +202,7 @@ def _unstarted(status: Tree, waiting: Tree) -> Diagnosis:
 
 def _ended(status: Tree, ended: Tree) -> Diagnosis:
     name, code = text(status, "name"), number(ended, "exitCode")
-    component = "fetch" if name == FETCH_CONTAINER else "server"
+    component = "fetch" if is_fetch_container(name) else "server"
     found = _ending(component, code, ended)
     return replace(found, container=name, exit_code=code, time=text(ended, "finishedAt"))
 

@@ -11,6 +11,7 @@ import yaml
 
 from ..api.contract import ADMIN_PORT, INFERENCE_PORT
 from ..api.v1alpha1 import ModelService
+from .adapters import adapter_settings
 from .api_keys import keys_settings
 from .placement import Placement
 from .source import model_dir
@@ -29,6 +30,7 @@ def runtime_settings(service: ModelService, placement: Placement) -> dict[str, A
             "revision": spec.model.revision,
             "task": spec.model.task,
             "trust_remote_code": spec.model.trust_remote_code,
+            **adapter_settings(service, served_name(service)),
         },
         "engine": {
             "dtype": spec.runtime.engine.dtype,

@@ -3,7 +3,7 @@
 The server sees the same read-only folder `/models/<name>` in all three cases.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ..api.contract import MODELS_DIR
@@ -38,48 +38,50 @@ def model_dir(service: ModelService) -> str:
 
 def source_of(service: ModelService, pull_policy: str) -> Source:
     """Decide how the model gets into the pod."""
-    uri = ModelUri.parse(service.spec.model.uri)
-    mount = {"name": MODEL_VOLUME, "mountPath": model_dir(service), "readOnly": True}
-    if uri.scheme == "oci":
-        image = {"reference": uri.location, "pullPolicy": pull_policy}
-        return Source({"name": MODEL_VOLUME, "image": image}, mount)
-    if uri.scheme == "pvc":
-        claim = {"claimName": uri.location, "readOnly": True}
-        sub_path = {"subPath": uri.path} if uri.path else {}
-        return Source({"name": MODEL_VOLUME, "persistentVolumeClaim": claim}, {**mount, **sub_path})
-    volume = {"name": MODEL_VOLUME, "emptyDir": {}}
-    return Source(volume, mount, _fetch_args(service, uri), _fetch_env(service, uri), _fetch_env_from(service, uri))
-
-
-def _fetch_args(service: ModelService, uri: ModelUri) -> tuple[str, ...]:
     model = service.spec.model
-    plain = f"hf://{uri.location}" if uri.scheme == "hf" else model.uri
-    args = ["fetch", _literal(plain), model_dir(service)]
-    revision = model.revision or uri.revision
-    if revision:
-        args.append(f"--revision={_literal(revision)}")
+    uri = ModelUri.parse(model.uri)
+    source = placed(uri, MODEL_VOLUME, model_dir(service), pull_policy)
+    if not uri.is_remote:
+        return source
+    args = list(fetch_args(uri, model.uri, model_dir(service), model.revision))
     if model.files is not None:
         args += [f"--include={_literal(pattern)}" for pattern in model.files.include]
         args += [f"--exclude={_literal(pattern)}" for pattern in model.files.exclude]
-    return tuple(args)
+    env, env_from = credentials(uri, model.secret_ref.name if model.secret_ref else "")
+    return replace(source, fetch_args=tuple(args), fetch_env=env, fetch_env_from=env_from)
+
+
+def placed(uri: ModelUri, volume: str, folder: str, pull_policy: str) -> Source:
+    """The volume for what is behind a URI, and how the server mounts it; empty at first where it is fetched."""
+    mount = {"name": volume, "mountPath": folder, "readOnly": True}
+    if uri.scheme == "oci":
+        image = {"reference": uri.location, "pullPolicy": pull_policy}
+        return Source({"name": volume, "image": image}, mount)
+    if uri.scheme == "pvc":
+        claim = {"claimName": uri.location, "readOnly": True}
+        sub_path = {"subPath": uri.path} if uri.path else {}
+        return Source({"name": volume, "persistentVolumeClaim": claim}, {**mount, **sub_path})
+    return Source({"name": volume, "emptyDir": {}}, mount)
+
+
+def fetch_args(uri: ModelUri, text: str, folder: str, revision: str = "") -> tuple[str, ...]:
+    """The arguments that bring what is behind a URI into a folder."""
+    plain = f"hf://{uri.location}" if uri.scheme == "hf" else text
+    wanted = revision or uri.revision
+    return ("fetch", _literal(plain), folder, *([f"--revision={_literal(wanted)}"] if wanted else []))
+
+
+def credentials(uri: ModelUri, secret: str) -> tuple[tuple[dict[str, Any], ...], tuple[dict[str, Any], ...]]:
+    """`env` and `envFrom` entries with the credentials of a Secret; none without one."""
+    if not secret:
+        return (), ()
+    if uri.scheme not in _CREDENTIALS:
+        return (), ({"secretRef": {"name": secret, "optional": False}},)
+    variable, key = _CREDENTIALS[uri.scheme]
+    reference = {"name": secret, "key": key, "optional": False}
+    return ({"name": variable, "valueFrom": {"secretKeyRef": reference}},), ()
 
 
 def _literal(text: str) -> str:
     """Keep the kubelet from expanding `$(NAME)`, which is a legal part of a URL and must not reveal a variable."""
     return text.replace("$(", "$$(")
-
-
-def _fetch_env(service: ModelService, uri: ModelUri) -> tuple[dict[str, Any], ...]:
-    secret = service.spec.model.secret_ref
-    if secret is None or uri.scheme not in _CREDENTIALS:
-        return ()
-    variable, key = _CREDENTIALS[uri.scheme]
-    reference = {"name": secret.name, "key": key, "optional": False}
-    return ({"name": variable, "valueFrom": {"secretKeyRef": reference}},)
-
-
-def _fetch_env_from(service: ModelService, uri: ModelUri) -> tuple[dict[str, Any], ...]:
-    secret = service.spec.model.secret_ref
-    if secret is None or uri.scheme in _CREDENTIALS:
-        return ()
-    return ({"secretRef": {"name": secret.name, "optional": False}},)

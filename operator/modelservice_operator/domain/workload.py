@@ -1,15 +1,17 @@
 """Values of the Deployment's template: containers, their environment, volumes."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from ..api import contract, names
 from ..api.v1alpha1 import ModelService, RuntimeProfile
 from ..api.v1alpha1.fields import EnvVar
 from . import rollout
+from .adapters import adapter_sources
 from .api_keys import keys_mount, keys_volume
 from .facts import Facts
 from .placement import FETCH_REQUESTS, Placement, merge_resources
-from .source import MODEL_VOLUME, Source, model_dir, source_of
+from .source import Source, source_of
 
 SETTINGS_VOLUME: Final = "settings"
 SCRATCH_VOLUME: Final = "tmp"
@@ -28,7 +30,7 @@ def deployment_values(
     """Everything that `deployment.yaml.j2` fills in, except the metadata."""
     spec = service.spec
     policy = (profile.spec.image_pull_policy if profile else None) or facts.image_pull_policy
-    source = source_of(service, policy)
+    sources = (source_of(service, policy), *adapter_sources(service, policy))
     return {
         "replicas": rollout.wanted_replicas(service),
         "revision_history_limit": spec.revision_history_limit,
@@ -41,9 +43,13 @@ def deployment_values(
         "image_pull_secrets": [{"name": secret.name} for secret in spec.security.image_pull_secrets],
         "image": image_of(service, profile, facts),
         "image_pull_policy": policy,
-        "server": _server(service, profile, placement, source),
-        "fetch": _fetch(service, profile, source),
-        "volumes": _volumes(service, source),
+        "server": _server(service, profile, placement, sources),
+        "fetches": [
+            _fetch(service, profile, source, names.fetch_container(number))
+            for number, source in enumerate(sources)
+            if source.fetch_args
+        ],
+        "volumes": _volumes(service, sources),
         "scheduling": _scheduling(service, placement),
         "grace_seconds": rollout.grace_seconds(service),
         "endpoint_seconds": rollout.ENDPOINT_SECONDS,
@@ -63,7 +69,7 @@ def image_of(service: ModelService, profile: RuntimeProfile | None, facts: Facts
 
 
 def _server(
-    service: ModelService, profile: RuntimeProfile | None, placement: Placement, source: Source
+    service: ModelService, profile: RuntimeProfile | None, placement: Placement, sources: Sequence[Source]
 ) -> dict[str, Any]:
     settings_dir = contract.SETTINGS_PATH.rpartition("/")[0]
     return {
@@ -75,7 +81,7 @@ def _server(
         "resources": placement.resources,
         "ports": {"http": contract.INFERENCE_PORT, "admin": contract.ADMIN_PORT},
         "mounts": [
-            source.mount,
+            *(source.mount for source in sources),
             {"name": SETTINGS_VOLUME, "mountPath": settings_dir, "readOnly": True},
             {"name": SCRATCH_VOLUME, "mountPath": SCRATCH_DIR},
             *keys_mount(service),
@@ -83,18 +89,16 @@ def _server(
     }
 
 
-def _fetch(service: ModelService, profile: RuntimeProfile | None, source: Source) -> dict[str, Any] | None:
-    if not source.fetch_args:
-        return None
+def _fetch(service: ModelService, profile: RuntimeProfile | None, source: Source, name: str) -> dict[str, Any]:
     return {
-        "name": names.FETCH_CONTAINER,
+        "name": name,
         "command": [contract.RUNTIME_COMMAND],
         "args": list(source.fetch_args),
         "env": _env(service, profile, source.fetch_env),
         "env_from": [*(entry.manifest() for entry in service.spec.runtime.env_from), *source.fetch_env_from],
         "resources": merge_resources(FETCH_REQUESTS, service.spec.loader.resources),
         "mounts": [
-            {"name": MODEL_VOLUME, "mountPath": model_dir(service)},
+            {key: value for key, value in source.mount.items() if key != "readOnly"},
             {"name": SCRATCH_VOLUME, "mountPath": SCRATCH_DIR},
         ],
     }
@@ -117,10 +121,10 @@ def _variable(variable: EnvVar) -> dict[str, Any]:
     return {"name": variable.name, "value": variable.value}
 
 
-def _volumes(service: ModelService, source: Source) -> list[dict[str, Any]]:
+def _volumes(service: ModelService, sources: Sequence[Source]) -> list[dict[str, Any]]:
     settings = {"name": names.child_name("ConfigMap", service.metadata.name)}
     return [
-        source.volume,
+        *(source.volume for source in sources),
         {"name": SETTINGS_VOLUME, "configMap": settings},
         {"name": SCRATCH_VOLUME, "emptyDir": {}},
         *keys_volume(service),

@@ -1,4 +1,4 @@
-"""Brings the model behind an address into a folder, and describes what arrived."""
+"""Brings the model, or the adapter, behind an address into a folder, and describes what arrived."""
 
 import hashlib
 import logging
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from modelservice_runtime.sources.address import HubAddress, StoreAddress, WebAddress, parse_address
-from modelservice_runtime.sources.inspect import ModelCard, inspect_folder
+from modelservice_runtime.sources.inspect import ModelCard, inspect_adapter, inspect_folder, is_adapter
 from modelservice_runtime.sources.retry import Retry
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def fetch_model(request: FetchRequest) -> FetchResult:
         from modelservice_runtime.sources.store import fetch_from_store  # noqa: PLC0415
 
         fetch_from_store(address, request.folder, include=request.include, exclude=request.exclude, retry=request.retry)
-    card = inspect_folder(request.folder)
+    card = inspect_adapter(request.folder) if is_adapter(request.folder) else inspect_folder(request.folder)
     result = FetchResult(card, time.monotonic() - start)
     log.info("the model is complete", extra=result.to_result())
     return result

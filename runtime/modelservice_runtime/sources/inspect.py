@@ -71,6 +71,29 @@ def inspect_folder(path: Path | str) -> ModelCard:
     return describe(config, summary, has_chat_template(folder), marker.resolved_revision if marker else None)
 
 
+def is_adapter(folder: Path) -> bool:
+    """Tell whether a folder holds a LoRA adapter, as peft saves it, and no model beside it."""
+    return (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file()
+
+
+def inspect_adapter(folder: Path) -> ModelCard:
+    """Describe an adapter by its weights alone. Raises UnusableModel for an unfinished download and damaged weights."""
+    if is_unfinished(folder):
+        raise UnusableModel(f"{folder} holds an unfinished download", hint="run `modelservice-runtime fetch` again")
+    summary = TensorSummary()
+    for file in weight_files(folder):
+        summary.add_file(file)
+    marker = read_marker(folder)
+    return ModelCard(
+        architecture=None,
+        task=None,
+        parameters=summary.total,
+        dtype=summary.dtype or None,
+        size_bytes=summary.size_bytes,
+        resolved_revision=marker.resolved_revision if marker else None,
+    )
+
+
 def describe(config: Mapping[str, Any], summary: TensorSummary, chat_template: bool, revision: str | None) -> ModelCard:
     """Put a card together from its parts."""
     return ModelCard(

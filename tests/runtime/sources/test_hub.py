@@ -228,3 +228,12 @@ def test_inspect_reads_headers_only_when_the_model_is_far(hub: Hub) -> None:
         "LlamaForCausalLM", "chat", 300_000, "float32",
     )  # fmt: skip
     assert card.size_bytes == (hub.root / "acme/open/model.safetensors").stat().st_size
+
+
+def test_fetch_brings_an_adapter_which_has_no_config_of_its_own(hub: Hub, tmp_path: Path) -> None:
+    source = ModelFolder(tmp_path / "hub" / "acme" / "adapter").with_weights("adapter_model.safetensors", 7)
+    source.with_file("adapter_config.json", "{}")
+    result = fetch(tmp_path / "adapter", "acme/adapter")
+    assert names(tmp_path / "adapter") >= {"adapter_config.json", "adapter_model.safetensors"}
+    assert result.card.parameters == 7
+    assert len(result.card.resolved_revision or "") == 40

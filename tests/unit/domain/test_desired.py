@@ -219,3 +219,50 @@ def test_api_keys_are_mounted_in_the_server_alone_and_told_to_it() -> None:
 
 def test_settings_stay_as_they_were_when_no_api_key_is_asked_for() -> None:
     assert "security" not in _settings(make_modelservice())
+
+
+def _adapted(uri: str, adapter: str, **model: Any) -> dict[str, Any]:
+    builder = make_modelservice(uri).with_model(adapters=[{"name": "fin", "uri": adapter}], **model)
+    return _pod(builder)["initContainers"][-1]
+
+
+def test_adapters_are_fetched_one_by_one_and_told_by_their_folders() -> None:
+    builder = make_modelservice().with_model(adapters=[{"name": "fin", "uri": "hf://org/fin@v2"}])
+    pod = _pod(builder)
+    assert [container["name"] for container in pod["initContainers"]] == ["fetch", "fetch-adapter-1"]
+    assert pod["initContainers"][1]["args"] == ["fetch", "hf://org/fin", "/adapters/fin", "--revision=v2"]
+    assert _settings(builder)["model"]["adapters"] == [{"name": "fin", "path": "/adapters/fin"}]
+    mounts = {mount["mountPath"]: mount.get("readOnly") for mount in pod["containers"][0]["volumeMounts"]}
+    assert mounts["/adapters/fin"] is True
+
+
+def test_nothing_is_fetched_when_model_and_adapter_are_mounted() -> None:
+    builder = make_modelservice("pvc://weights").with_model(adapters=[{"name": "fin", "uri": "oci://localhost/fin:1"}])
+    pod = _pod(builder)
+    assert "initContainers" not in pod
+    assert {"name": "adapter-1", "image": {"reference": "localhost/fin:1", "pullPolicy": "IfNotPresent"}} in pod[
+        "volumes"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("uri", "adapter", "shown"),
+    [
+        ("hf://a/b", "hf://c/d", True),
+        ("s3://bucket/model", "s3://bucket/adapter", True),
+        ("https://one.example.com/a.tar", "https://one.example.com/b.tar", True),
+        ("https://one.example.com/a.tar", "https://two.example.com/b.tar", False),
+        ("hf://a/b", "https://one.example.com/b.tar", False),
+    ],
+)
+def test_credentials_are_shown_to_sources_of_the_models_kind_only(uri: str, adapter: str, shown: bool) -> None:
+    container = _adapted(uri, adapter, secretRef={"name": "mine"})
+    secrets = [variable for variable in container["env"] if "secretKeyRef" in variable.get("valueFrom", {})]
+    assert bool(secrets or container.get("envFrom")) is shown
+
+
+def test_spec_error_names_the_adapter_when_it_has_the_models_name() -> None:
+    builder = make_modelservice().with_model(servedName="fin", adapters=[{"name": "fin", "uri": "hf://org/fin"}])
+    with pytest.raises(SpecError, match="is the name of the model itself") as caught:
+        desired(builder.build(), None, FACTS)
+    assert caught.value.field == "spec.model.adapters[0].name"

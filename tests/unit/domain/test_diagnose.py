@@ -12,7 +12,7 @@ from modelservice_operator.api.contract import ExitCode
 from modelservice_operator.api.reasons import Reason
 from modelservice_operator.domain import Diagnosis, diagnose
 from modelservice_operator.domain.diagnose import past_failure
-from tests.support.builders import IMAGE, PodBuilder, make_gpu_profile, make_modelservice, make_pod
+from tests.support.builders import CREATED, IMAGE, PodBuilder, make_gpu_profile, make_modelservice, make_pod
 
 NO_GPU = (
     "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient nvidia.com/gpu. no new claims to "
@@ -253,3 +253,19 @@ def test_setting_is_told_when_an_api_key_has_the_wrong_form() -> None:
     found = _found(_refused("team, line 1: a key has 16 to 512 visible ASCII characters without `:`"))
     assert found.reason is Reason.BAD_SETTINGS
     assert "team, line 1" in found.message
+
+
+def test_source_is_at_fault_when_an_adapter_does_not_arrive() -> None:
+    adapters = [{"name": "fin", "uri": "hf://org/fin"}]
+    pod = make_pod(make_modelservice().with_model(adapters=adapters).build()).scheduled().fetched()
+    word = {"reason": "ModelNotFound", "message": "hf://org/fin: no such repository"}
+    found = _found(pod.crashed("fetch-adapter-1", ExitCode.MODEL_NOT_FOUND, json.dumps(word)))
+    assert (found.component, found.container, found.reason) == ("fetch", "fetch-adapter-1", Reason.MODEL_NOT_FOUND)
+
+
+def test_pod_is_well_when_every_adapter_has_arrived() -> None:
+    adapters = [{"name": "fin", "uri": "hf://org/fin"}]
+    pod = make_pod(make_modelservice().with_model(adapters=adapters).build()).scheduled().fetched().running()
+    ended = {"exitCode": 0, "reason": "Completed", "startedAt": CREATED, "finishedAt": CREATED}
+    pod.body["status"]["initContainerStatuses"][1].update(ready=True, state={"terminated": ended})
+    assert diagnose(pod.build()) is None

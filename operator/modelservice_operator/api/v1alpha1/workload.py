@@ -104,7 +104,8 @@ class Adapter(Block):
     name: ObjectName
     """Name by which requests choose the adapter."""
     uri: ModelUriText
-    """Where the adapter comes from, in the forms of spec.model.uri."""
+    """Where the adapter comes from, in the forms of spec.model.uri; of https:// an archive. spec.model.secretRef counts
+    for adapters with the scheme of the model, and of https:// for those on the model's host."""
 
 
 AdapterList = Annotated[list[Adapter], Field(max_length=32), ListMap("name")]
@@ -159,7 +160,7 @@ class Model(Block):
     files: Files | None = None
     """Which files of the source are fetched."""
     adapters: AdapterList = Field(default_factory=list)
-    """LoRA adapters served beside the model."""
+    """LoRA adapters served beside the model, each under its own name; for models that write text."""
     trust_remote_code: bool = False
     """Whether code that comes with the model may run."""
 
