@@ -21,7 +21,8 @@ class Window:
     """What the running forward pass reads and writes; shared by all layers.
 
     Prefill: `row` and `start` say where the new positions go. Decode: `row` is -1, `positions` [rows] says which
-    position each row writes, and `span` how many positions the longest row has after that.
+    position each row writes, and `span` how many positions the longest row has after that. A prefill of several rows
+    has a `spread` besides.
     """
 
     row: int = -1
@@ -29,6 +30,22 @@ class Window:
     positions: Any = None
     indices: Any = None
     span: int = 0
+    spread: "Spread | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A prefill of neighbouring rows from `first` on, their chunks padded on the left to one length.
+
+    State [i, :, columns] of the pass goes to the position `positions` of row `rows`, for each of the real tokens; the
+    padding is not written.
+    """
+
+    first: int
+    places: Any
+    columns: Any
+    rows: Any
+    positions: Any
 
 
 class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
@@ -49,6 +66,8 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
     def update(self, key_states: Any, value_states: Any, *_args: Any, **_kwargs: Any) -> tuple[Any, Any]:
         """Write the new states where the window says, and return all that the queries may see."""
         window = self._window
+        if window.spread is not None:
+            return self._update_spread(window.spread, key_states, value_states)
         if window.row < 0:
             rows = key_states.shape[0]
             self.keys[window.indices, :, window.positions] = key_states[:, :, 0]
@@ -59,6 +78,12 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
         self.keys[row, :, window.start : end] = key_states
         self.values[row, :, window.start : end] = value_states
         return self.keys[row, :, :end], self.values[row, :, :end]
+
+    def _update_spread(self, spread: Spread, key_states: Any, value_states: Any) -> tuple[Any, Any]:
+        rows, span = slice(spread.first, spread.first + key_states.shape[0]), self._window.span
+        self.keys[spread.rows, :, spread.positions] = key_states[spread.places, :, spread.columns]
+        self.values[spread.rows, :, spread.positions] = value_states[spread.places, :, spread.columns]
+        return self.keys[rows, :, :span], self.values[rows, :, :span]
 
     def resize(self, rows: int, length: int, used_rows: int, used_length: int) -> None:
         """Reallocate, keeping the used corner. The rest is zero: a masked NaN would still spoil a row."""

@@ -34,6 +34,11 @@ class AdaptedDecoder(CausalDecoder):
         self._bank.choose([self._names.get(row, "")], self._device)
         return super().prefill(row, start, tokens)
 
+    def prefill_group(self, row: int, starts: Sequence[int], chunks: Sequence[Sequence[int]]) -> Any:
+        """Compute `chunks[i]` at `starts[i]` of row + i; return the logits of each last one, [rows, vocabulary]."""
+        self._bank.choose([self._names.get(row + place, "") for place in range(len(chunks))], self._device)
+        return super().prefill_group(row, starts, chunks)
+
     def decode(self, tokens: Sequence[int], positions: Sequence[int]) -> Any:
         """Compute one token at `positions[i]` of each row i; return logits [rows, vocabulary]."""
         self._bank.choose([self._names.get(row, "") for row in range(len(tokens))], self._device)

@@ -6,6 +6,7 @@ with this scheme is not guessed but tried: `verify` compares a few decode steps 
 """
 
 import inspect
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,10 +14,13 @@ from typing import Any
 import torch
 from transformers.cache_utils import DynamicCache
 
-from modelservice_runtime.engine.slot_cache import SlotCache
+from modelservice_runtime.engine.slot_cache import SlotCache, Spread
 from modelservice_runtime.errors import RuntimeFault, UnusableModel
 from modelservice_runtime.models.device import is_fatal, without_gradients
 
+logger = logging.getLogger(__name__)
+
+GROUP_ROWS = 16
 FULL, SLIDING = "full_attention", "sliding_attention"
 SUPPORTED_LAYERS = {FULL, SLIDING}
 VERIFY_TOLERANCE = {torch.float32: 2e-3, torch.bfloat16: 0.15, torch.float16: 0.05}
@@ -24,6 +28,8 @@ VERIFY_TOLERANCE = {torch.float32: 2e-3, torch.bfloat16: 0.15, torch.float16: 0.
 
 class CausalDecoder:
     """Implements `DecoderRunner` for transformers' causal language models."""
+
+    group_rows = GROUP_ROWS
 
     def __init__(self, model: Any, max_length: int, max_rows: int, budget_bytes: int) -> None:
         self._model = model
@@ -90,6 +96,29 @@ class CausalDecoder:
         return self._forward(self._embed(tokens), positions, masks)
 
     @without_gradients
+    def prefill_group(self, row: int, starts: Sequence[int], chunks: Sequence[Sequence[int]]) -> Any:
+        """Compute `chunks[i]` at `starts[i]` of row + i; return the logits of each last one, [rows, vocabulary].
+
+        Chunks are aligned at their ends: the last column is the last token of every row.
+        """
+        longest = max(len(chunk) for chunk in chunks)
+        padding = torch.tensor([longest - len(chunk) for chunk in chunks], device=self._device)[:, None]
+        columns = self._places[:longest]
+        places = torch.tensor(starts, device=self._device)[:, None] + columns - padding
+        which, column = (columns >= padding).nonzero(as_tuple=True)
+        window = self._slots.window
+        window.span = max(start + len(chunk) for start, chunk in zip(starts, chunks, strict=True))
+        window.row, window.start = row, window.span - longest
+        window.spread = Spread(row, which, column, which + row, places[which, column])
+        try:
+            places = places.clamp(min=0)
+            masks = self._masks(places[:, :, None], window.span, lambda allowed: allowed[:, None])
+            ids = torch.tensor([[0] * (longest - len(chunk)) + list(chunk) for chunk in chunks], device=self._device)
+            return self._forward({"input_ids": ids}, places, masks)
+        finally:
+            window.spread = None
+
+    @without_gradients
     def decode(self, tokens: Sequence[int], positions: Sequence[int]) -> Any:
         """Compute one token at `positions[i]` of each row i; return logits [rows, vocabulary]."""
         window = self._slots.window
@@ -117,7 +146,7 @@ class CausalDecoder:
 
     def _masks(self, queries: Any, span: int, shaped: Any) -> Any:
         """Return the mask for queries at positions [n, 1] over `span` keys; a mapping when kinds of layers differ."""
-        keys = self._places[:span][None, :]
+        keys = self._places[:span]
         causal = keys <= queries
         masks = {}
         for kind in self._kinds:
@@ -179,6 +208,28 @@ class CausalDecoder:
                     f"{type(self._model).__name__} disagrees with itself under continuous batching "
                     f"(relative error {worst:.2g}); this architecture is not supported"
                 )
+        self._try_groups(tokens, short, ours)
+
+    def _try_groups(self, tokens: Sequence[int], short: Sequence[int], known: Any) -> None:
+        """Prefill the same two rows together; where that gives other logits, prompts are computed one at a time."""
+        if self.group_rows == 1:
+            return
+        try:
+            self.prefill(0, 0, tokens[:2])
+            self.prefill_group(0, [2, 0], [tokens[2:-1], short[:-1]])
+            logits = self.decode([tokens[-1], short[-1]], [len(tokens) - 1, len(short) - 1]).float()
+            error = float((logits - known).abs().max()) / (float(known.abs().max()) or 1.0)
+            problem = "" if error <= VERIFY_TOLERANCE[self._model.dtype] else f"relative error {error:.2g}"
+        except Exception as failure:
+            if isinstance(failure, torch.OutOfMemoryError) or is_fatal(failure):
+                raise
+            problem = f"{type(failure).__name__}: {failure}"
+        if problem:
+            self.group_rows = 1
+            logger.info(
+                "prompts are computed one at a time",
+                extra={"architecture": type(self._model).__name__, "problem": problem},
+            )
 
     def _plain(self, source: Any, length: int) -> dict[str, Any]:
         """Return what the plain forward pass of the first `length` tokens takes besides them."""

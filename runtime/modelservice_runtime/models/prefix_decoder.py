@@ -16,6 +16,8 @@ from modelservice_runtime.models.visual_decoder import to_device
 class PrefixDecoder(CausalDecoder):
     """Implements `DecoderRunner` for GIT; a source holds `pixel_values`, `sample` is one."""
 
+    group_rows = 1
+
     def __init__(
         self, model: Any, sample: Mapping[str, Any], max_length: int, max_rows: int, budget_bytes: int
     ) -> None:

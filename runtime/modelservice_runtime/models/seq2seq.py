@@ -83,6 +83,8 @@ class Seq2SeqDecoder:
     `sample` is any source; `longest_source` and `max_length` bound the positions of a source and of an answer.
     """
 
+    group_rows = 1
+
     def __init__(
         self, parts: Parts, sample: Any, longest_source: int, max_length: int, max_rows: int, budget_bytes: int
     ) -> None:
@@ -166,6 +168,10 @@ class Seq2SeqDecoder:
         else:
             states, cache = self._look(slice(row, row + 1), self._lengths[row]), self._known
         return self._decode_step(Step(ids, states, mask, None, positions[None], cache))
+
+    def prefill_group(self, row: int, starts: Sequence[int], chunks: Sequence[Sequence[int]]) -> Any:
+        """Refuse: each row's prompt is a few tokens, and its source has to be encoded first."""
+        raise TypeError("an encoder-decoder is prefilled one row at a time")
 
     @without_gradients
     def decode(self, tokens: Sequence[int], positions: Sequence[int]) -> Any:

@@ -24,6 +24,7 @@ class VisualDecoder(CausalDecoder):
     """
 
     text_inputs: tuple[str, ...] = ()
+    group_rows = 1
 
     def __init__(self, model: Any, max_length: int, max_rows: int, budget_bytes: int) -> None:
         image_token = getattr(model.config, "image_token_id", None)

@@ -17,8 +17,8 @@ from transformers import (
     WhisperTimeStampLogitsProcessor,
 )
 
+from modelservice_runtime.engine.generation import Generation
 from modelservice_runtime.engine.sampling import Sampling
-from modelservice_runtime.engine.slot_scheduler import Generation
 from modelservice_runtime.tasks.inputs import Span
 from modelservice_runtime.tasks.whisper_segments import Part, cut_window
 from modelservice_runtime.tasks.whisper_tokens import WhisperTokens

@@ -7,9 +7,10 @@ from typing import Any
 
 from transformers import AutoModelForCausalLM
 
+from modelservice_runtime.engine.generation import Completion, Generation
 from modelservice_runtime.engine.sampling import LogitRules, Sampling
 from modelservice_runtime.engine.scheduling import TokenLogprob
-from modelservice_runtime.engine.slot_scheduler import Completion, Generation, SlotScheduler
+from modelservice_runtime.engine.slot_scheduler import SlotScheduler
 from modelservice_runtime.models.adapted_decoder import AdaptedDecoder
 from modelservice_runtime.models.decoder import CausalDecoder
 from modelservice_runtime.models.device import Placement, cache_bytes, choose_placement

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from transformers import AutoModelForSeq2SeqLM
 
+from modelservice_runtime.engine.generation import Completion, Generation
 from modelservice_runtime.engine.sampling import Sampling
-from modelservice_runtime.engine.slot_scheduler import Completion, Generation, SlotScheduler
+from modelservice_runtime.engine.slot_scheduler import SlotScheduler
 from modelservice_runtime.errors import UnusableModel
 from modelservice_runtime.models.device import cache_bytes, choose_placement
 from modelservice_runtime.models.loader import context_length, count_parameters, load_model, load_tokenizer

@@ -45,7 +45,8 @@ class CountingRunner:
 
     vocabulary = 1000
 
-    def __init__(self, max_rows: int = 4, max_length: int = 64, budget: int = 10_000) -> None:
+    def __init__(self, max_rows: int = 4, max_length: int = 64, budget: int = 10_000, group_rows: int = 3) -> None:
+        self.group_rows = group_rows
         self.max_length = max_length
         self.memory: dict[int, list[int]] = {}
         self.sources: dict[int, Any] = {}
@@ -70,6 +71,15 @@ class CountingRunner:
         self.memory[row] = [*self.memory.get(row, [])[:start], *tokens]
         assert len(self.memory[row]) == start + len(tokens)
         return self._logits([tokens[-1]])
+
+    def prefill_group(self, row: int, starts: Sequence[int], chunks: Sequence[Sequence[int]]) -> Any:
+        assert 1 < len(chunks) <= self.group_rows
+        return torch.cat(
+            [
+                self.prefill(row + place, start, chunk)
+                for place, (start, chunk) in enumerate(zip(starts, chunks, strict=True))
+            ]
+        )
 
     def decode(self, tokens: Sequence[int], positions: Sequence[int]) -> Any:
         self._raise()

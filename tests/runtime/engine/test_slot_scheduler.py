@@ -2,10 +2,11 @@ from typing import Any
 
 import pytest
 
+from modelservice_runtime.engine.generation import Generation
 from modelservice_runtime.engine.intake import Intake, QueueLimits
 from modelservice_runtime.engine.sampling import Sampling
 from modelservice_runtime.engine.scheduling import Cancelled, Done, Failed, ForwardFailed, Outbox, Ticket
-from modelservice_runtime.engine.slot_scheduler import Generation, SlotScheduler
+from modelservice_runtime.engine.slot_scheduler import SlotScheduler
 from tests.runtime.engine.doubles import CountingRunner, ImmediateLoop, RememberingMeter, Silent
 
 pytestmark = pytest.mark.torch
@@ -200,3 +201,34 @@ def test_rules_change_what_is_chosen_in_their_row_only() -> None:
     bench.run()
     assert tokens_of(free) == (109, 110)
     assert tokens_of(ruled) == (109, 111)
+
+
+def test_waiting_prompts_share_forward_passes_when_they_are_short() -> None:
+    bench = Bench(prefill_tokens=64)
+    tickets = [bench.submit(100 * i, 6 + i, 5) for i in range(1, 5)]
+    bench.run()
+    for i, ticket in enumerate(tickets, start=1):
+        assert tokens_of(ticket) == tuple(range(101 * i + 6, 101 * i + 11))
+    rows = [arguments[1] for arguments in bench.meter.of("batch") if arguments[0] == "prefill"]
+    assert rows == [3, 1]
+
+
+def test_prompts_are_computed_one_at_a_time_when_the_model_takes_no_groups() -> None:
+    bench = Bench(CountingRunner(group_rows=1), prefill_tokens=64)
+    tickets = [bench.submit(100 * i, 6, 5) for i in range(1, 5)]
+    bench.run()
+    assert [tokens_of(ticket)[0] for ticket in tickets] == [106, 206, 306, 406]
+    assert all(arguments[1] == 1 for arguments in bench.meter.of("batch") if arguments[0] == "prefill")
+
+
+def test_rows_stay_in_order_when_sequences_leave_beside_a_half_filled_prompt() -> None:
+    bench = Bench(prefill_tokens=16)
+    short = [bench.submit(100 * i, 4, 1 + i) for i in (1, 2)]
+    bench.run(1)
+    long = bench.submit(500, 40, 3)
+    bench.run(1)
+    late = bench.submit(700, 4, 2)
+    bench.scheduler.cancel(short[0], "disconnect")
+    bench.run()
+    assert tokens_of(short[1]) == (204, 205, 206)
+    assert (tokens_of(long), tokens_of(late)) == ((540, 541, 542), (704, 705))
