@@ -1,4 +1,6 @@
-"""The questions that only a GPU can answer, in one place, so that all that follows from them runs on a CPU in tests."""
+"""What only a GPU can answer or do, in one place, so that all that is around it runs on a CPU in tests."""
+
+from typing import Any
 
 import torch
 
@@ -11,3 +13,20 @@ def read_silicon(device: str) -> Silicon:
         return Silicon("cpu")
     is_nvidia = torch.version.hip is None
     return Silicon("cuda", torch.cuda.get_device_capability(device) if is_nvidia else None)
+
+
+def send(tensor: Any, device: Any, dtype: Any = None) -> Any:
+    """Return a tensor of the host on a device, in another dtype where one is given.
+
+    To an accelerator it goes from pinned memory, and nobody waits for it: kernels that read it are queued behind the
+    copy, and torch keeps the pinned memory until the copy is done.
+    """
+    tensor = tensor if dtype is None else tensor.to(dtype)
+    if torch.device(device).type == "cpu":
+        return tensor
+    return pin(tensor).to(device, non_blocking=True)
+
+
+def pin(tensor: Any) -> Any:
+    """Return a copy of a tensor in memory that the kernel does not move, from which a GPU can read by itself."""
+    return tensor.pin_memory()

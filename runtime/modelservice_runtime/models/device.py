@@ -13,8 +13,9 @@ import torch
 
 from modelservice_runtime.config import Settings
 from modelservice_runtime.engine.resources import Resources
-from modelservice_runtime.errors import AcceleratorMissing, UnusableModel
+from modelservice_runtime.errors import AcceleratorMissing
 from modelservice_runtime.models.accelerator import read_silicon
+from modelservice_runtime.models.compiling import refuse_compiling
 from modelservice_runtime.models.quantization import Scheme, choose_dtype, resolve_quantization
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -49,7 +50,8 @@ def choose_placement(settings: Settings, checkpoint_dtype: str, resources: Resou
     scheme = resolve_quantization(settings.engine.quantization, read_silicon(device))
     if scheme is not None:
         dtype = choose_dtype(scheme, requested, dtype)
-    _refuse_unavailable(settings)
+    if settings.engine.compile:
+        refuse_compiling(device)
     logger.info(
         "placement chosen",
         extra={
@@ -119,8 +121,3 @@ def _native_dtype(device: str, checkpoint_dtype: str) -> str:
     if device != "cpu":
         return checkpoint_dtype if checkpoint_dtype in (*HALVES, "float32") else "bfloat16"
     return "bfloat16" if checkpoint_dtype in HALVES and cpu_computes_bfloat16() else "float32"
-
-
-def _refuse_unavailable(settings: Settings) -> None:
-    if settings.engine.compile:
-        raise UnusableModel("engine.compile is not available in this runtime", hint="set engine.compile to false")

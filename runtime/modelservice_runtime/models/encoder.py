@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from modelservice_runtime.errors import UnusableModel
+from modelservice_runtime.models.accelerator import send
 from modelservice_runtime.models.device import without_gradients
 
 
@@ -27,10 +28,14 @@ Tokens = Sequence[int] | PairTokens
 
 
 class TextEncoder:
-    """A transformers encoder with its tokenizer's conventions; `longest` bounds the tokens of one input."""
+    """A transformers encoder with its tokenizer's conventions; `longest` bounds the tokens of one input.
 
-    def __init__(self, model: Any, tokenizer: Any, longest: int) -> None:
+    `run` stands for the model in `forward`, such as its compiled form.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, longest: int, run: Any = None) -> None:
         self.model = model
+        self._run = model if run is None else run
         self.longest = longest
         self.tokenizer = tokenizer
         self._tokenizer = tokenizer.backend_tokenizer
@@ -65,8 +70,8 @@ class TextEncoder:
         if self._has_segments and any(isinstance(row, PairTokens) for row in batch):
             segments = [row.segments if isinstance(row, PairTokens) else [0] * len(row) for row in batch]
             inputs["token_type_ids"] = _pad(segments, width, 0)
-        inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
-        return self.model(**inputs), inputs["attention_mask"]
+        inputs = {name: send(tensor, self.model.device) for name, tensor in inputs.items()}
+        return self._run(**inputs), inputs["attention_mask"]
 
 
 def _pad(rows: Sequence[Sequence[int]], width: int, filler: int) -> Any:

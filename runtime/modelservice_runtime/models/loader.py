@@ -11,6 +11,8 @@ from transformers.utils import logging as transformers_logging
 
 from modelservice_runtime.config import Settings
 from modelservice_runtime.errors import CudaOutOfMemory, UnusableModel
+from modelservice_runtime.models.accelerator import read_silicon
+from modelservice_runtime.models.attention import settle_attention
 from modelservice_runtime.models.device import Placement
 from modelservice_runtime.models.folder import ModelFolder, require_tokenizer
 from modelservice_runtime.models.quantization import check_quantized, refuse_twice
@@ -75,8 +77,12 @@ def load_image_processor(folder: ModelFolder, settings: Settings) -> Any:
         )
 
 
-def load_model(auto_class: Any, folder: ModelFolder, settings: Settings, placement: Placement) -> Any:
+def load_model(
+    auto_class: Any, folder: ModelFolder, settings: Settings, placement: Placement, *, padding_only: bool = False
+) -> Any:
     """Load the weights onto the device in the chosen dtype, in inference mode.
+
+    `padding_only` tells that the model's masks hide padding and nothing else, which opens faster kinds of attention.
 
     Raises UnusableModel when transformers cannot build the model, when weights are missing, or CudaOutOfMemory.
     """
@@ -99,6 +105,7 @@ def load_model(auto_class: Any, folder: ModelFolder, settings: Settings, placeme
     refuse_missing(report, folder, folder.card.architecture or "the model")
     if placement.scheme is not None:
         check_quantized(model, placement.scheme)
+    settle_attention(model, read_silicon(placement.device), placement.dtype, padding_only=padding_only)
     model.eval()
     model.requires_grad_(False)
     return model

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from modelservice_runtime.errors import UnusableModel
+from modelservice_runtime.models.accelerator import send
 from modelservice_runtime.models.device import without_gradients
 
 SHORTEST_SECONDS = 0.1
@@ -55,5 +56,5 @@ class SoundEncoder:
 
     def _run(self, values: Any, mask: Any) -> Any:
         device = self.model.device
-        named = {} if mask is None else {"attention_mask": mask.to(device)}
-        return self.model(values.to(device, self.model.dtype), **named).logits.float()
+        named = {} if mask is None else {"attention_mask": send(mask, device)}
+        return self.model(send(values, device, self.model.dtype), **named).logits.float()

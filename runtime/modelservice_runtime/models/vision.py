@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from modelservice_runtime.models.accelerator import send
 from modelservice_runtime.models.device import without_gradients
 
 PATCH_PIXELS = 16 * 16
@@ -49,7 +50,7 @@ class VisionModel:
 
     def _place(self, tensor: Any) -> Any:
         dtype = self.model.dtype if tensor.is_floating_point() else tensor.dtype
-        return tensor.to(self.model.device, dtype)
+        return send(tensor, self.model.device, dtype)
 
 
 def shape_of(features: Features | Image.Image) -> tuple[Any, ...]:

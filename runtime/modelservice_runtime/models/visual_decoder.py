@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from modelservice_runtime.errors import UnusableModel
+from modelservice_runtime.models.accelerator import send
 from modelservice_runtime.models.decoder import CausalDecoder
 from modelservice_runtime.models.device import without_gradients
 
@@ -84,5 +85,7 @@ class VisualDecoder(CausalDecoder):
 
 def to_device(source: Mapping[str, Any], device: Any, dtype: Any) -> dict[str, Any]:
     """Return a processor's numpy arrays as tensors, floating ones in the model's dtype."""
-    tensors = {name: torch.from_numpy(array).to(device) for name, array in source.items()}
-    return {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    tensors = {name: torch.from_numpy(array) for name, array in source.items()}
+    return {
+        name: send(tensor, device, dtype if tensor.is_floating_point() else None) for name, tensor in tensors.items()
+    }

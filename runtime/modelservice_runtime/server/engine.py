@@ -40,6 +40,7 @@ def prepare_engine(service: Service, loop: asyncio.AbstractEventLoop, wake: Call
     metrics.task = info.name
     service.info = info
     _refuse_adapters(settings, info)
+    _refuse_compiling(settings, info)
     for module in HEAVY:
         import_module(module)
     lifecycle.enter(State.LOADING)
@@ -78,6 +79,7 @@ def report_ready(service: Service) -> None:
             "dtype": facts.dtype,
             "device": facts.device,
             "quantization": service.settings.engine.quantization,
+            "attention": facts.attention,
             "context": str(facts.context),
             "revision": (service.folder.card.resolved_revision if service.folder else None) or "",
         }
@@ -112,6 +114,15 @@ def _refuse_adapters(settings: Settings, info: TaskInfo) -> None:
         raise UnusableModel(
             f"model.adapters: models for {info.name} take no adapters in this runtime",
             hint="leave model.adapters out, and merge the adapter into the model's weights instead",
+        )
+
+
+def _refuse_compiling(settings: Settings, info: TaskInfo) -> None:
+    """Raise UnusableModel when the model should be compiled and cannot be, for its task or its adapters."""
+    if settings.engine.compile and (settings.adapters or not info.compiles):
+        who = "models with adapters" if settings.adapters else f"models for {info.name}"
+        raise UnusableModel(
+            f"engine.compile: {who} are not compiled in this runtime", hint="set engine.compile to false"
         )
 
 

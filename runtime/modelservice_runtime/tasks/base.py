@@ -40,6 +40,7 @@ class ModelFacts:
     dtype: str
     context: int
     kv_budget_tokens: int = 0
+    attention: str = ""
 
 
 class LoadedTask(Protocol):
@@ -63,7 +64,7 @@ class TaskInfo:
     """One row of the table: a task, its module, the endpoint that a lost client is sent to, what it reads and gives.
 
     `reads` and `gives` name kinds of `protocols.instances`; `media` tells that requests may hold images or sound,
-    `adapters` that low-rank adapters can stand beside the model.
+    `adapters` that low-rank adapters can stand beside the model, `compiles` that `engine.compile` applies.
     """
 
     name: str
@@ -73,26 +74,27 @@ class TaskInfo:
     gives: str
     media: bool = False
     adapters: bool = False
+    compiles: bool = False
 
 
 PREDICT = "/v1/models/{name}:predict"
 TASKS = (
-    TaskInfo("chat", "generation", "/v1/chat/completions", "prompt", "completion", adapters=True),
-    TaskInfo("text-generation", "generation", "/v1/completions", "prompt", "completion", adapters=True),
+    TaskInfo("chat", "generation", "/v1/chat/completions", "prompt", "completion", adapters=True, compiles=True),
+    TaskInfo("text-generation", "generation", "/v1/completions", "prompt", "completion", adapters=True, compiles=True),
     TaskInfo("text2text-generation", "text2text", "/v1/completions", "prompt", "completion"),
     TaskInfo("summarization", "text2text", "/v1/completions", "prompt", "completion"),
     TaskInfo("translation", "text2text", "/v1/completions", "prompt", "completion"),
     TaskInfo("image-text-to-text", "visual_chat", "/v1/chat/completions", "image_prompt", "completion", media=True),
     TaskInfo("image-to-text", "captioning", "/v1/chat/completions", "image_prompt", "completion", media=True),
-    TaskInfo("text-classification", "classification", "/v1/classify", "text_or_pair", "labels"),
-    TaskInfo("zero-shot-classification", "zero_shot", "/v1/classify", "candidates", "labels"),
-    TaskInfo("token-classification", "token_classification", "/v1/classify", "text", "entities"),
-    TaskInfo("fill-mask", "fill_mask", PREDICT, "masked", "fills"),
-    TaskInfo("question-answering", "question_answering", PREDICT, "question", "answers"),
-    TaskInfo("rerank", "rerank", "/v1/rerank", "query", "ranking"),
+    TaskInfo("text-classification", "classification", "/v1/classify", "text_or_pair", "labels", compiles=True),
+    TaskInfo("zero-shot-classification", "zero_shot", "/v1/classify", "candidates", "labels", compiles=True),
+    TaskInfo("token-classification", "token_classification", "/v1/classify", "text", "entities", compiles=True),
+    TaskInfo("fill-mask", "fill_mask", PREDICT, "masked", "fills", compiles=True),
+    TaskInfo("question-answering", "question_answering", PREDICT, "question", "answers", compiles=True),
+    TaskInfo("rerank", "rerank", "/v1/rerank", "query", "ranking", compiles=True),
     TaskInfo("automatic-speech-recognition", "speech", "/v1/audio/transcriptions", "audio", "transcript", media=True),
     TaskInfo("audio-classification", "audio_classification", PREDICT, "audio", "labels", media=True),
-    TaskInfo("feature-extraction", "embedding", "/v1/embeddings", "text", "vector"),
+    TaskInfo("feature-extraction", "embedding", "/v1/embeddings", "text", "vector", compiles=True),
     TaskInfo("text-to-image", "text_to_image", "/v1/images/generations", "picture_prompt", "picture"),
     TaskInfo("image-classification", "image_classification", "/v1/classify", "image", "labels", media=True),
     TaskInfo("zero-shot-image-classification", "zero_shot_images", PREDICT, "image+candidates", "labels", media=True),

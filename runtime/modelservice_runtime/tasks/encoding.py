@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from modelservice_runtime.engine.token_scheduler import BatchLimits, RunBatch, TokenBudgetScheduler
+from modelservice_runtime.models.compiling import compile_encoder
 from modelservice_runtime.models.device import choose_placement, is_fatal
 from modelservice_runtime.models.encoder import TextEncoder, longest_input
 from modelservice_runtime.models.loader import count_parameters, load_model, load_tokenizer
@@ -16,12 +17,14 @@ def load_encoder(context: TaskContext, auto_class: Any, *, longest: int = 0) -> 
     settings = context.settings
     placement = choose_placement(settings, context.folder.checkpoint_dtype, context.resources)
     tokenizer = load_tokenizer(context.folder, settings)
-    model: Any = load_model(auto_class, context.folder, settings, placement)
+    model: Any = load_model(auto_class, context.folder, settings, placement, padding_only=True)
     limit = longest_input(model, tokenizer, settings.engine.max_context)
     if longest and not settings.engine.max_context:
         limit = min(limit, longest)
-    facts = ModelFacts(count_parameters(model), placement.device, placement.dtype, limit)
-    return TextEncoder(model, tokenizer, limit), facts
+    attention = str(model.config._attn_implementation)
+    facts = ModelFacts(count_parameters(model), placement.device, placement.dtype, limit, attention=attention)
+    run = compile_encoder(model) if settings.engine.compile else None
+    return TextEncoder(model, tokenizer, limit, run), facts
 
 
 def prepare_texts(encoder: TextEncoder, request: Texts, most: int) -> list[Item]:
@@ -87,6 +90,7 @@ def make_scheduler(context: TaskContext, run: RunBatch, *, most_tokens: int = 1 
 
 
 def warm_up(run: RunBatch, encoder: TextEncoder) -> Sequence[Any]:
-    """Run two inputs of unequal length."""
+    """Run two inputs of unequal length, and one alone, which a compiled model takes for another shape."""
     sample = encoder.tokenise("a few words to warm up with")[: encoder.longest]
+    run([sample])
     return run([sample, sample[: max(1, len(sample) // 2)]])

@@ -12,6 +12,7 @@ from modelservice_runtime.engine.sampling import LogitRules, Sampling
 from modelservice_runtime.engine.scheduling import TokenLogprob
 from modelservice_runtime.engine.slot_scheduler import SlotScheduler
 from modelservice_runtime.models.adapted_decoder import AdaptedDecoder
+from modelservice_runtime.models.compiling import compile_blocks
 from modelservice_runtime.models.decoder import CausalDecoder
 from modelservice_runtime.models.device import Placement, cache_bytes, choose_placement
 from modelservice_runtime.models.loader import context_length, count_parameters, load_model, load_tokenizer
@@ -163,9 +164,16 @@ def load(context: TaskContext) -> GenerationTask:
     placement = choose_placement(settings, context.folder.checkpoint_dtype, context.resources)
     tokenizer = load_tokenizer(context.folder, settings)
     model = load_model(AutoModelForCausalLM, context.folder, settings, placement)
+    if settings.engine.compile:
+        compile_blocks(model, placement.device)
     runner = _make_runner(model, context, placement)
     facts = ModelFacts(
-        count_parameters(model), placement.device, placement.dtype, runner.max_length, runner.budget_tokens
+        count_parameters(model),
+        placement.device,
+        placement.dtype,
+        runner.max_length,
+        runner.budget_tokens,
+        str(model.config.get_text_config()._attn_implementation),
     )
     return GenerationTask(context, tokenizer, model, facts, runner)
 

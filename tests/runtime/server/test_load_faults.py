@@ -74,7 +74,7 @@ def test_model_is_refused_when_no_task_fits(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("engine", "words"),
-    [({"quantization": "fp8"}, "quantization"), ({"compile": True}, "compile"), ({"max_context": 999}, "256")],
+    [({"quantization": "fp8"}, "quantization"), ({"max_context": 999}, "256")],
 )
 def test_setting_is_refused_rather_than_ignored_when_unavailable(
     decoder_folder: Path, engine: dict[str, Any], words: str
