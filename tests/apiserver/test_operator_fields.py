@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from modelservice_operator.kube.resources import MODEL_SERVICE
+from tests.cluster import Cluster
 from tests.support.operators import Operators, describe
 from tests.support.polling import until_async
 from tests.support.team import Team
@@ -49,3 +50,34 @@ async def test_pod_template_follows_and_stays_quiet_when_fields_of_the_pod_come_
     assert children == ["patch deployments/ chat"]
     await team.change(MODEL_SERVICE.kind, "chat", lambda body: body["spec"].pop("security"))
     await until_async(lambda: keys_come_from(None), 5)
+
+
+async def test_alerts_and_dashboard_come_back_and_go_with_their_blocks(
+    operators: Operators, team: Team, served_control_plane: Cluster
+) -> None:
+    served_control_plane.install_crds("prometheusrule")
+    operators.start_leader()
+    operators.audit.mark()
+    await team.create("chat", observability={"prometheusRule": {"labels": {"release": "p"}}, "dashboard": {}})
+    await team.expect_children(*BASIC, "PrometheusRule", name="chat")
+    assert ("ConfigMap", "chat-dashboard") in await team.children()
+    await team.quiet()
+    assert len(operators.audit.writes()) <= 6 + 2, describe(operators.audit.writes())
+
+    await team.remove("ConfigMap", "chat-dashboard")
+    await team.change("PrometheusRule", "chat", lambda body: body["spec"]["groups"][0]["rules"].pop())
+
+    async def repaired() -> bool:
+        rule = await team.get("PrometheusRule", "chat")
+        board = await team.get("ConfigMap", "chat-dashboard")
+        return rule is not None and board is not None and len(rule["spec"]["groups"][0]["rules"]) == 7
+
+    await until_async(repaired, 5)
+    await team.change(MODEL_SERVICE.kind, "chat", lambda body: body["spec"].pop("observability"))
+    await team.expect_children(*BASIC, name="chat")
+
+    async def gone() -> bool:
+        return await team.get("ConfigMap", "chat-dashboard") is None
+
+    await until_async(gone, 5)
+    served_control_plane.kubectl("delete", "crd", "prometheusrules.monitoring.coreos.com", "--wait=true")

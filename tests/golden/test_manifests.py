@@ -134,11 +134,18 @@ def _adapted() -> Case:
     return make_modelservice().with_model(adapters=adapters, secretRef={"name": "hub-token"}).build(), None
 
 
+def _observed() -> Case:
+    labels = {"release": "prometheus"}
+    rule = {"labels": labels, "latencySeconds": 5, "errorPercent": 2}
+    blocks = {"serviceMonitor": {"labels": labels}, "prometheusRule": rule, "dashboard": {"folder": "Models"}}
+    return make_modelservice().with_gpu(1).with_spec(observability=blocks).build(), None
+
+
 CASES: dict[str, Callable[[], Case]] = {
     function.__name__.strip("_").replace("_", "-"): function
     for function in (
         _minimal, _hub_with_token, _https_with_header, _bucket, _image, _claim, _gpu_by_profile, _gpu_simulated,
-        _gpu_slices, _placed, _autoscaled, _scaled_by_others, _exposed, _secured, _adapted,
+        _gpu_slices, _placed, _autoscaled, _scaled_by_others, _exposed, _secured, _adapted, _observed,
     )
 }  # fmt: skip
 

@@ -33,6 +33,7 @@ SERVICE: Final = ChildKind("Service", "", "v1", "services")
 HORIZONTAL_POD_AUTOSCALER: Final = ChildKind("HorizontalPodAutoscaler", "autoscaling", "v2", "horizontalpodautoscalers")
 POD_DISRUPTION_BUDGET: Final = ChildKind("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets")
 SERVICE_MONITOR: Final = ChildKind("ServiceMonitor", "monitoring.coreos.com", "v1", "servicemonitors", optional=True)
+PROMETHEUS_RULE: Final = ChildKind("PrometheusRule", "monitoring.coreos.com", "v1", "prometheusrules", optional=True)
 
 CHILD_KINDS: Final[tuple[ChildKind, ...]] = (
     SERVICE_ACCOUNT,
@@ -42,6 +43,7 @@ CHILD_KINDS: Final[tuple[ChildKind, ...]] = (
     HORIZONTAL_POD_AUTOSCALER,
     POD_DISRUPTION_BUDGET,
     SERVICE_MONITOR,
+    PROMETHEUS_RULE,
 )
 """Every kind of child, in the order in which the children of one ModelService are applied."""
 

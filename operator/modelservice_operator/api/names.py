@@ -28,6 +28,7 @@ NAME_MAX_LENGTH: Final = 45
 CHILD_NAME_MAX_LENGTH: Final = 63
 
 _CONFIG_SUFFIX: Final = "-runtime"
+_DASHBOARD_SUFFIX: Final = "-dashboard"
 
 
 def fetch_container(number: int) -> str:
@@ -43,6 +44,11 @@ def is_fetch_container(name: str) -> bool:
 def child_name(kind: str, name: str) -> str:
     """Name of the child of that kind (`ConfigMap`, `Deployment`, ...) of the ModelService called `name`."""
     return f"{name}{_CONFIG_SUFFIX}" if kind == "ConfigMap" else name
+
+
+def dashboard_name(name: str) -> str:
+    """Name of the ConfigMap with the dashboard of the ModelService called `name`."""
+    return f"{name}{_DASHBOARD_SUFFIX}"
 
 
 def selector_labels(name: str) -> dict[str, str]:

@@ -3,13 +3,14 @@
 from typing import Any, Final
 
 from ..api import kinds, names
-from ..api.contract import ADMIN_PORT, METRICS_PATH
+from ..api.contract import ADMIN_PORT
 from ..api.kinds import ChildKind
 from ..api.reasons import Reason
 from ..api.v1alpha1 import ModelService, RuntimeProfile
 from .autoscaling import hpa_metrics, is_autoscaled_by_us
 from .errors import SpecError
 from .facts import ChildSpec, Facts
+from .observability import dashboard, prometheus_rule, service_monitor
 from .placement import place
 from .settings import runtime_settings, settings_hash, settings_text
 from .workload import deployment_values
@@ -39,27 +40,36 @@ def desired(service: ModelService, profile: RuntimeProfile | None, facts: Facts)
         kinds.SERVICE: _service(service),
         kinds.HORIZONTAL_POD_AUTOSCALER: _autoscaler(service),
         kinds.POD_DISRUPTION_BUDGET: _disruption_budget(service),
-        kinds.SERVICE_MONITOR: _service_monitor(service),
+        kinds.SERVICE_MONITOR: service_monitor(service),
+        kinds.PROMETHEUS_RULE: prometheus_rule(service, placement),
     }
-    return tuple(
-        _child(service, kind, values[kind] or {})
+    children = [
+        _child(service, kind, names.child_name(kind.kind, service.metadata.name), values[kind] or {})
         for kind in kinds.CHILD_KINDS
         if values.get(kind) is not None and _is_served(kind, facts)
-    )
+    ]
+    board = dashboard(service)
+    if board is not None:
+        children.append(_child(service, kinds.CONFIG_MAP, names.dashboard_name(service.metadata.name), board))
+    return tuple(children)
 
 
 def missing_kinds(service: ModelService, facts: Facts) -> frozenset[str]:
     """The optional kinds that the spec asks for and the cluster does not serve."""
-    wanted = {kinds.SERVICE_MONITOR.kind} if service.spec.observability.service_monitor is not None else set()
-    return frozenset(wanted - facts.optional_kinds)
+    observability = service.spec.observability
+    blocks = {
+        kinds.SERVICE_MONITOR.kind: observability.service_monitor,
+        kinds.PROMETHEUS_RULE.kind: observability.prometheus_rule,
+    }
+    wanted = frozenset(kind for kind, block in blocks.items() if block is not None)
+    return wanted - facts.optional_kinds
 
 
 def _is_served(kind: ChildKind, facts: Facts) -> bool:
     return not kind.optional or kind.kind in facts.optional_kinds
 
 
-def _child(service: ModelService, kind: ChildKind, values: dict[str, Any]) -> ChildSpec:
-    name = names.child_name(kind.kind, service.metadata.name)
+def _child(service: ModelService, kind: ChildKind, name: str, values: dict[str, Any]) -> ChildSpec:
     metadata = {
         "name": name,
         "namespace": service.metadata.namespace,
@@ -109,16 +119,3 @@ def _disruption_budget(service: ModelService) -> dict[str, Any] | None:
     if block is None:
         return None
     return {"min_available": block.min_available, "selector": names.selector_labels(service.metadata.name)}
-
-
-def _service_monitor(service: ModelService) -> dict[str, Any] | None:
-    block = service.spec.observability.service_monitor
-    if block is None:
-        return None
-    return {
-        "labels": block.labels,
-        "selector": names.selector_labels(service.metadata.name),
-        "port": "admin",
-        "path": METRICS_PATH,
-        "interval": block.interval,
-    }

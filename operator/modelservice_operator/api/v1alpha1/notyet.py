@@ -88,8 +88,6 @@ _LIMITS: Final[tuple[_Absent | _Only, ...]] = (
     _Absent("network.ingress", "remove it, and point an Ingress of yours at the Service"),
     _Absent("network.httpRoute", "remove it, and point an HTTPRoute of yours at the Service"),
     _Absent("network.networkPolicy", "remove it, and write a NetworkPolicy for the label modelservice.dev/name"),
-    _Absent("observability.prometheusRule", "remove it"),
-    _Absent("observability.dashboard", "remove it"),
     _Absent("observability.tracing", "remove it"),
     _Absent("podTemplate", "remove it, and use spec.runtime, spec.resources and spec.scheduling"),
     _Only("suspend", (False,), "remove it, and set replicas: 0 to stop serving"),

@@ -144,6 +144,26 @@ class ServiceMonitor(Block):
     """How often metrics are read."""
 
 
+class PrometheusRule(Block):
+    """Alerts of the Prometheus operator: not ready, crash loop, errors, latency, queue, KV cache, idle accelerators."""
+
+    labels: LabelMap = Field(default_factory=dict)
+    """Labels by which a Prometheus selects the PrometheusRule, such as release: prometheus."""
+    latency_seconds: Annotated[int, Field(ge=1, le=160)] = 30
+    """What 95% of the requests should be answered in, in seconds."""
+    error_percent: Annotated[int, Field(ge=1, le=50)] = 1
+    """Share of the requests that may fail, in percent: the error budget."""
+
+
+class Dashboard(Block):
+    """A dashboard for Grafana, in a ConfigMap that Grafana's sidecar finds by its labels."""
+
+    labels: LabelMap = Field(default_factory=dict)
+    """Labels of the ConfigMap; empty means grafana_dashboard: "1", which the sidecar of Grafana's chart looks for."""
+    folder: Annotated[str, Field(max_length=253)] = ""
+    """Folder of the dashboard in Grafana; empty means the sidecar's default."""
+
+
 class Tracing(Block):
     """Traces of requests."""
 
@@ -156,9 +176,9 @@ class Observability(Block):
 
     service_monitor: ServiceMonitor | None = None
     """A ServiceMonitor of the Prometheus operator."""
-    prometheus_rule: OpenObject | None = None
-    """Alerts of the Prometheus operator."""
-    dashboard: OpenObject | None = None
-    """A dashboard for Grafana."""
+    prometheus_rule: PrometheusRule | None = None
+    """Alerts of the Prometheus operator; they need the metrics that a ServiceMonitor brings."""
+    dashboard: Dashboard | None = None
+    """A dashboard for Grafana; it needs the metrics that a ServiceMonitor brings."""
     tracing: Tracing | None = None
     """Traces of requests."""
