@@ -1,10 +1,13 @@
 """What only a GPU can answer or do, in one place, so that all that is around it runs on a CPU in tests."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from modelservice_runtime.models.quantization import Silicon
+
+WARM_UPS = 3
 
 
 def read_silicon(device: str) -> Silicon:
@@ -30,3 +33,21 @@ def send(tensor: Any, device: Any, dtype: Any = None) -> Any:
 def pin(tensor: Any) -> Any:
     """Return a copy of a tensor in memory that the kernel does not move, from which a GPU can read by itself."""
     return tensor.pin_memory()
+
+
+def capture(function: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
+    """Record what a function starts on the GPU; return what starts it again, and the tensor that it then fills.
+
+    The function runs a few times before, because libraries set themselves up in their first calls. That happens on
+    another stream, as torch wants it for what is to be recorded.
+    """
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(WARM_UPS):
+            function()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        output = function()
+    return graph.replay, output

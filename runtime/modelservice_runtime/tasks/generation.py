@@ -7,12 +7,14 @@ from typing import Any
 
 from transformers import AutoModelForCausalLM
 
+from modelservice_runtime.config import Settings
 from modelservice_runtime.engine.generation import Completion, Generation
 from modelservice_runtime.engine.sampling import LogitRules, Sampling
 from modelservice_runtime.engine.scheduling import TokenLogprob
 from modelservice_runtime.engine.slot_scheduler import SlotScheduler
 from modelservice_runtime.models.adapted_decoder import AdaptedDecoder
 from modelservice_runtime.models.compiling import compile_blocks
+from modelservice_runtime.models.decode_graphs import GraphedDecoder
 from modelservice_runtime.models.decoder import CausalDecoder
 from modelservice_runtime.models.device import Placement, cache_bytes, choose_placement
 from modelservice_runtime.models.loader import context_length, count_parameters, load_model, load_tokenizer
@@ -187,7 +189,14 @@ def _make_runner(model: Any, context: TaskContext, placement: Placement) -> Caus
         settings.engine.max_concurrency,
         cache_bytes(placement, context.resources),
     )
-    return CausalDecoder(model, *room) if bank is None else AdaptedDecoder(model, bank, *room)
+    if bank is not None:
+        return AdaptedDecoder(model, bank, *room)
+    return GraphedDecoder(model, *room) if records_graphs(settings, placement) else CausalDecoder(model, *room)
+
+
+def records_graphs(settings: Settings, placement: Placement) -> bool:
+    """Tell whether decode steps are recorded as CUDA graphs."""
+    return settings.engine.cuda_graphs and placement.device.startswith("cuda")
 
 
 def _refuse_images(request: Conversation) -> None:
