@@ -181,6 +181,7 @@ class Operator:
             optional_kinds=frozenset(kind.resource.kind for kind in self._optional if kind.served),
             default_runtime_image=self._settings.default_runtime_image,
             image_pull_policy=self._settings.image_pull_policy,
+            operator_namespace=self._settings.namespace,
         )
 
     def _kinds(self) -> list[str]:

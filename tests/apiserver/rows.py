@@ -91,7 +91,12 @@ EVERYTHING = service(
     loader={"resources": {"limits": {"memory": "2Gi"}}, "startupBudgetSeconds": 600},
     rollout={"strategy": "Auto", "maxSurge": 0, "maxUnavailable": 1, "progressDeadlineSeconds": 1800},
     termination={"drainSeconds": 45},
-    network={"service": {"type": "LoadBalancer", "port": 8080, "annotations": {"a/b": "c"}}},
+    network={
+        "service": {"type": "LoadBalancer", "port": 8080, "annotations": {"a/b": "c"}},
+        "ingress": {"className": "nginx", "host": "chat.example.com", "tlsSecretName": "chat-tls"},
+        "httpRoute": {"parentRefs": [{"name": "public", "namespace": "infra"}], "hostnames": ["chat.example.com"]},
+        "networkPolicy": {"from": [{"podSelector": {}}]},
+    },
     security={
         "serviceAccountName": "runner",
         "apiKeySecretRef": {"name": "keys"},
@@ -215,14 +220,6 @@ NOT_YET = (
     ),
     Row("rollback", service(rollout={"autoRollback": True}), "spec.rollout.autoRollback", "remove it"),
     Row("verification", service(rollout={"verification": {"path": "/"}}), "spec.rollout.verification", "remove it"),
-    Row("ingress", service(network={"ingress": {"host": "a.example.com"}}), "spec.network.ingress", "remove it"),
-    Row(
-        "route",
-        service(network={"httpRoute": {"parentRefs": [{"name": "public"}]}}),
-        "spec.network.httpRoute",
-        "remove it",
-    ),
-    Row("network policy", service(network={"networkPolicy": {"from": []}}), "spec.network.networkPolicy", "remove it"),
     Row("tracing", service(observability={"tracing": {"endpoint": ""}}), "spec.observability.tracing", "remove it"),
     Row("pod template", service(podTemplate={"spec": {}}), "spec.podTemplate", "use spec.runtime"),
     Row("suspend", service(suspend=True), "spec.suspend", "set replicas: 0"),

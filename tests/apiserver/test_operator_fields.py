@@ -81,3 +81,38 @@ async def test_alerts_and_dashboard_come_back_and_go_with_their_blocks(
 
     await until_async(gone, 5)
     served_control_plane.kubectl("delete", "crd", "prometheusrules.monitoring.coreos.com", "--wait=true")
+
+
+async def test_routes_and_policy_come_back_and_go_with_their_blocks(
+    operators: Operators, team: Team, served_control_plane: Cluster
+) -> None:
+    served_control_plane.install_crds("gateway-api")
+    operators.start_leader()
+    operators.audit.mark()
+    network = {
+        "ingress": {"className": "nginx", "host": "chat.example.com", "tlsSecretName": "chat-tls"},
+        "httpRoute": {"parentRefs": [{"name": "public"}], "hostnames": ["chat.example.com"]},
+        "networkPolicy": {"from": [{"podSelector": {}}]},
+    }
+    await team.create("chat", network=network)
+    await team.expect_children(*BASIC, "Ingress", "HTTPRoute", "NetworkPolicy", name="chat")
+    condition = await team.expect_condition("chat", "NetworkReady", "False", "RouteNotAccepted")
+    assert "public" in condition["message"]
+    await team.quiet()
+    assert len(operators.audit.writes()) <= 7 + 2, describe(operators.audit.writes())
+
+    await team.remove("HTTPRoute", "chat")
+    await team.change("Ingress", "chat", lambda body: body["spec"]["rules"][0].update(host="other.example.com"))
+    await team.change("NetworkPolicy", "chat", lambda body: body["spec"].update(ingress=[{}]))
+
+    async def repaired() -> bool:
+        route, ingress = await team.get("HTTPRoute", "chat"), await team.get("Ingress", "chat")
+        policy = await team.get("NetworkPolicy", "chat")
+        if route is None or ingress is None or policy is None:
+            return False
+        return ingress["spec"]["rules"][0]["host"] == "chat.example.com" and len(policy["spec"]["ingress"]) == 2
+
+    await until_async(repaired, 5)
+    await team.change(MODEL_SERVICE.kind, "chat", lambda body: body["spec"].pop("network"))
+    await team.expect_children(*BASIC, name="chat")
+    served_control_plane.kubectl("delete", "crd", "httproutes.gateway.networking.k8s.io", "--wait=true")

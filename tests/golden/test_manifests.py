@@ -141,11 +141,22 @@ def _observed() -> Case:
     return make_modelservice().with_gpu(1).with_spec(observability=blocks).build(), None
 
 
+def _routed() -> Case:
+    parents = [{"name": "public", "namespace": "infra", "sectionName": "https"}, {"name": "private"}]
+    network = {
+        "service": {"port": 8000},
+        "ingress": {"className": "nginx", "host": "chat.example.com", "tlsSecretName": "chat-tls"},
+        "httpRoute": {"parentRefs": parents, "hostnames": ["chat.example.com"]},
+        "networkPolicy": {"from": [{"namespaceSelector": {"matchLabels": {"team": "web"}}}]},
+    }
+    return make_modelservice().with_spec(network=network).build(), None
+
+
 CASES: dict[str, Callable[[], Case]] = {
     function.__name__.strip("_").replace("_", "-"): function
     for function in (
         _minimal, _hub_with_token, _https_with_header, _bucket, _image, _claim, _gpu_by_profile, _gpu_simulated,
-        _gpu_slices, _placed, _autoscaled, _scaled_by_others, _exposed, _secured, _adapted, _observed,
+        _gpu_slices, _placed, _autoscaled, _scaled_by_others, _exposed, _secured, _adapted, _observed, _routed,
     )
 }  # fmt: skip
 

@@ -16,7 +16,11 @@ OWNER_UID = "0f5a2b7e-6f3d-4b0e-9a53-3a1c8f2d7e11"
 NAME = "chat"
 NAMESPACE = "team"
 IMAGE = "registry.example.com/modelservice-runtime:1.2"
-FACTS = Facts(IMAGE, optional_kinds=frozenset({"ServiceMonitor", "PrometheusRule"}))
+FACTS = Facts(
+    IMAGE,
+    optional_kinds=frozenset({"ServiceMonitor", "PrometheusRule", "HTTPRoute"}),
+    operator_namespace="modelservice-system",
+)
 
 CREATED = "2026-01-31T08:00:00Z"
 SCHEDULED = "2026-01-31T08:00:02Z"

@@ -32,6 +32,9 @@ DEPLOYMENT: Final = ChildKind("Deployment", "apps", "v1", "deployments")
 SERVICE: Final = ChildKind("Service", "", "v1", "services")
 HORIZONTAL_POD_AUTOSCALER: Final = ChildKind("HorizontalPodAutoscaler", "autoscaling", "v2", "horizontalpodautoscalers")
 POD_DISRUPTION_BUDGET: Final = ChildKind("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets")
+NETWORK_POLICY: Final = ChildKind("NetworkPolicy", "networking.k8s.io", "v1", "networkpolicies")
+INGRESS: Final = ChildKind("Ingress", "networking.k8s.io", "v1", "ingresses")
+HTTP_ROUTE: Final = ChildKind("HTTPRoute", "gateway.networking.k8s.io", "v1", "httproutes", optional=True)
 SERVICE_MONITOR: Final = ChildKind("ServiceMonitor", "monitoring.coreos.com", "v1", "servicemonitors", optional=True)
 PROMETHEUS_RULE: Final = ChildKind("PrometheusRule", "monitoring.coreos.com", "v1", "prometheusrules", optional=True)
 
@@ -42,6 +45,9 @@ CHILD_KINDS: Final[tuple[ChildKind, ...]] = (
     SERVICE,
     HORIZONTAL_POD_AUTOSCALER,
     POD_DISRUPTION_BUDGET,
+    NETWORK_POLICY,
+    INGRESS,
+    HTTP_ROUTE,
     SERVICE_MONITOR,
     PROMETHEUS_RULE,
 )

@@ -15,7 +15,7 @@ from ..api.uri import ModelUri
 from .autoscaling import is_autoscaled_by_us
 from .diagnose import Diagnosis
 from .pods import condition, has_fetched, is_placed
-from .tree import Tree, number, text
+from .tree import Tree, items, number, text
 from .world import World
 
 Status = Literal["True", "False", "Unknown"]
@@ -154,10 +154,28 @@ def _network_ready(world: World) -> Verdict:
         missing = ", ".join(sorted(world.missing_kinds))
         message = f"The cluster does not serve {missing}; install its CRD or remove the block of the spec"
         return Verdict("False", Reason.CRD_MISSING, message, is_soft=True)
+    if problem := _route_problem(world):
+        return _bad(Reason.ROUTE_NOT_ACCEPTED, problem)
     port = world.service.spec.network.service.port
     return _good(
         Reason.REACHABLE, f"The Service answers at {service_url(name, world.service.metadata.namespace, port)}"
     )
+
+
+def _route_problem(world: World) -> str:
+    """What keeps a gateway from sending requests by the HTTPRoute; empty when nothing does, or there is to be none."""
+    block = world.service.spec.network.http_route
+    if block is None:
+        return ""
+    name = child_name(kinds.HTTP_ROUTE.kind, world.service.metadata.name)
+    parents = items(world.state.children.get((kinds.HTTP_ROUTE.kind, name)) or {}, "status", "parents")
+    for parent in parents:
+        for found in items(parent, "conditions"):
+            if text(found, "type") in ("Accepted", "ResolvedRefs") and text(found, "status") == "False":
+                gateway = text(parent, "parentRef", "name")
+                return f"Gateway {gateway}: {text(found, 'message') or text(found, 'reason')}"
+    silent = {parent.name for parent in block.parent_refs} - {text(parent, "parentRef", "name") for parent in parents}
+    return f"No controller has answered for the Gateway {', '.join(sorted(silent))} yet" if silent else ""
 
 
 def _autoscaler_ready(world: World) -> Verdict:

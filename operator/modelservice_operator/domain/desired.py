@@ -1,22 +1,19 @@
 """Which children a ModelService should have, and the values that fill their templates. Pure: a spec in, specs out."""
 
-from typing import Any, Final
+from typing import Any
 
 from ..api import kinds, names
-from ..api.contract import ADMIN_PORT
 from ..api.kinds import ChildKind
 from ..api.reasons import Reason
 from ..api.v1alpha1 import ModelService, RuntimeProfile
 from .autoscaling import hpa_metrics, is_autoscaled_by_us
 from .errors import SpecError
 from .facts import ChildSpec, Facts
+from .network import front_service, http_route, ingress, network_policy
 from .observability import dashboard, prometheus_rule, service_monitor
 from .placement import place
 from .settings import runtime_settings, settings_hash, settings_text
 from .workload import deployment_values
-
-_SPARE_ADMIN_PORT: Final = 9081
-"""The Service's admin port when the user gives 8081 to the model."""
 
 
 def desired(service: ModelService, profile: RuntimeProfile | None, facts: Facts) -> tuple[ChildSpec, ...]:
@@ -37,9 +34,12 @@ def desired(service: ModelService, profile: RuntimeProfile | None, facts: Facts)
         kinds.SERVICE_ACCOUNT: {} if not service.spec.security.service_account_name else None,
         kinds.CONFIG_MAP: {"data": {"runtime.yaml": text}},
         kinds.DEPLOYMENT: deployment_values(service, profile, facts, placement, settings_hash(text)),
-        kinds.SERVICE: _service(service),
+        kinds.SERVICE: front_service(service),
         kinds.HORIZONTAL_POD_AUTOSCALER: _autoscaler(service),
         kinds.POD_DISRUPTION_BUDGET: _disruption_budget(service),
+        kinds.NETWORK_POLICY: network_policy(service, facts),
+        kinds.INGRESS: ingress(service),
+        kinds.HTTP_ROUTE: http_route(service),
         kinds.SERVICE_MONITOR: service_monitor(service),
         kinds.PROMETHEUS_RULE: prometheus_rule(service, placement),
     }
@@ -58,6 +58,7 @@ def missing_kinds(service: ModelService, facts: Facts) -> frozenset[str]:
     """The optional kinds that the spec asks for and the cluster does not serve."""
     observability = service.spec.observability
     blocks = {
+        kinds.HTTP_ROUTE.kind: service.spec.network.http_route,
         kinds.SERVICE_MONITOR.kind: observability.service_monitor,
         kinds.PROMETHEUS_RULE.kind: observability.prometheus_rule,
     }
@@ -85,20 +86,6 @@ def _child(service: ModelService, kind: ChildKind, name: str, values: dict[str, 
         },
     }
     return ChildSpec(kind, name, f"{kind.kind.lower()}.yaml.j2", {**values, "metadata": metadata})
-
-
-def _service(service: ModelService) -> dict[str, Any]:
-    options = service.spec.network.service
-    ports = [{"name": "http", "port": options.port, "protocol": "TCP", "targetPort": "http"}]
-    if options.type == "ClusterIP" or service.spec.observability.service_monitor is not None:
-        admin = _SPARE_ADMIN_PORT if options.port == ADMIN_PORT else ADMIN_PORT
-        ports.append({"name": "admin", "port": admin, "protocol": "TCP", "targetPort": "admin"})
-    return {
-        "annotations": options.annotations,
-        "type": options.type,
-        "selector": names.selector_labels(service.metadata.name),
-        "ports": ports,
-    }
 
 
 def _autoscaler(service: ModelService) -> dict[str, Any] | None:

@@ -11,12 +11,14 @@ from ..api.kinds import ChildKind
 class Facts:
     """Facts about the cluster and the operator's own settings.
 
-    `optional_kinds` are the names of the optional kinds that the cluster serves now.
+    `optional_kinds` are the names of the optional kinds that the cluster serves now; `operator_namespace` is where the
+    operator runs.
     """
 
     default_runtime_image: str
     image_pull_policy: str = "IfNotPresent"
     optional_kinds: frozenset[str] = frozenset()
+    operator_namespace: str = "default"
 
 
 @dataclass(frozen=True, slots=True)

@@ -426,3 +426,30 @@ def test_status_is_computed_whatever_the_world_looks_like(
     status = compute_status(service, None, state, ApplyResults(), NOW)
     assert _said(status)[0] == "False"
     assert status["conditions"][0]["type"] == ConditionType.READY
+
+
+ROUTED = MOUNTED.with_spec(network={"httpRoute": {"parentRefs": [{"name": "public"}]}})
+
+
+def _route_status(*conditions: dict[str, str]) -> dict[str, Any]:
+    parents = [{"parentRef": {"name": "public"}, "conditions": list(conditions)}] if conditions else []
+    live = make_children(render_all(ROUTED.build()))["HTTPRoute", "chat"]
+    return _ready_status(ROUTED, children={("HTTPRoute", "chat"): {**live, "status": {"parents": parents}}})
+
+
+def test_service_waits_until_a_gateway_has_answered_for_its_route() -> None:
+    status = _route_status()
+    assert _said(status) == _said(status, "NetworkReady") == ("False", "RouteNotAccepted")
+    assert "Gateway public" in _condition(status)["message"]
+
+
+def test_gateways_words_are_told_when_it_refuses_the_route() -> None:
+    refused = {"type": "Accepted", "status": "False", "reason": "NotAllowedByListeners", "message": "not from here"}
+    status = _route_status(refused)
+    assert _said(status) == ("False", "RouteNotAccepted")
+    assert _condition(status)["message"] == "Gateway public: not from here"
+
+
+def test_service_is_ready_when_the_gateway_has_accepted_its_route() -> None:
+    good = [{"type": type_, "status": "True", "reason": type_, "message": ""} for type_ in ("Accepted", "ResolvedRefs")]
+    assert _said(_route_status(*good)) == ("True", "Ready")

@@ -8,10 +8,10 @@ from modelservice_operator.tools import rbacgen
 
 
 def test_a_new_child_kind_is_allowed_what_the_others_are() -> None:
-    route = ChildKind("HTTPRoute", "gateway.networking.k8s.io", "v1", "httproutes", optional=True)
-    rules = {rule.group: rule for rule in rbacgen.child_rules((*CHILD_KINDS, route))}
-    assert rules[route.group].resources == ("httproutes",)
-    assert rules[route.group].verbs == rules["apps"].verbs
+    widget = ChildKind("Widget", "widgets.example.com", "v1", "widgets", optional=True)
+    rules = {rule.group: rule for rule in rbacgen.child_rules((*CHILD_KINDS, widget))}
+    assert rules[widget.group].resources == ("widgets",)
+    assert rules[widget.group].verbs == rules["apps"].verbs
 
 
 def test_kinds_of_one_group_share_a_rule() -> None:

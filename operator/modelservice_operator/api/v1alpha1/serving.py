@@ -96,10 +96,11 @@ class HttpRoute(Block):
 
 
 class NetworkPolicy(Block):
-    """A NetworkPolicy that lets in only what it names."""
+    """A NetworkPolicy that lets in only what it names, and the operator to the admin port."""
 
     from_: Annotated[list[OpenObject], Field(max_length=32), Atomic()] = Field(default_factory=list, alias="from")
-    """Peers that may send requests, as in a NetworkPolicy."""
+    """Peers that may send requests and read metrics, as in a NetworkPolicy: also an ingress controller, a gateway and
+    Prometheus have to be named. Empty means nobody."""
 
 
 class Network(Block):
