@@ -75,6 +75,9 @@ class EngineSection(Section):
     )
     max_context: int = Field(default=0, ge=0, description="Longest sequence in tokens; 0: the model's own limit.")
     max_concurrency: int = Field(default=64, ge=1, le=4096, description="Sequences that are decoded at the same time.")
+    backend: Literal["slots", "transformers"] = Field(
+        default="slots", description="What batches decoders: this runtime, or transformers' continuous batching."
+    )
     cuda_graphs: bool = Field(
         default=True, description="Record decode steps as CUDA graphs, on a GPU and without adapters."
     )

@@ -41,6 +41,7 @@ def prepare_engine(service: Service, loop: asyncio.AbstractEventLoop, wake: Call
     service.info = info
     _refuse_adapters(settings, info)
     _refuse_compiling(settings, info)
+    _refuse_backend(settings, info)
     for module in HEAVY:
         import_module(module)
     lifecycle.enter(State.LOADING)
@@ -123,6 +124,15 @@ def _refuse_compiling(settings: Settings, info: TaskInfo) -> None:
         who = "models with adapters" if settings.adapters else f"models for {info.name}"
         raise UnusableModel(
             f"engine.compile: {who} are not compiled in this runtime", hint="set engine.compile to false"
+        )
+
+
+def _refuse_backend(settings: Settings, info: TaskInfo) -> None:
+    """Raise UnusableModel when transformers should batch what only this runtime can."""
+    if settings.engine.backend != "slots" and (settings.adapters or not info.adapters):
+        who = "models with adapters" if settings.adapters else f"models for {info.name}"
+        raise UnusableModel(
+            f"engine.backend {settings.engine.backend!r} cannot batch {who}", hint="set engine.backend to slots"
         )
 
 

@@ -9,8 +9,9 @@ from transformers import AutoModelForCausalLM
 
 from modelservice_runtime.config import Settings
 from modelservice_runtime.engine.generation import Completion, Generation
+from modelservice_runtime.engine.paged_scheduler import PagedScheduler
 from modelservice_runtime.engine.sampling import LogitRules, Sampling
-from modelservice_runtime.engine.scheduling import TokenLogprob
+from modelservice_runtime.engine.scheduling import Scheduler, TokenLogprob
 from modelservice_runtime.engine.slot_scheduler import SlotScheduler
 from modelservice_runtime.models.adapted_decoder import AdaptedDecoder
 from modelservice_runtime.models.compiling import compile_blocks
@@ -19,8 +20,10 @@ from modelservice_runtime.models.decoder import CausalDecoder
 from modelservice_runtime.models.device import Placement, cache_bytes, choose_placement
 from modelservice_runtime.models.loader import context_length, count_parameters, load_model, load_tokenizer
 from modelservice_runtime.models.lora import load_adapters
+from modelservice_runtime.models.paged_decoder import PagedDecoder
 from modelservice_runtime.tasks.base import ModelFacts, TaskContext
 from modelservice_runtime.tasks.inputs import Conversation, GenerationOptions, InvalidInput, Item, TextPrompts
+from modelservice_runtime.tasks.plain_options import refuse_special
 from modelservice_runtime.tasks.steering import Steering
 from modelservice_runtime.tasks.text_stream import TextStream
 from modelservice_runtime.tasks.token_text import spell_token
@@ -46,10 +49,10 @@ class GenerationTask:
     """Implements `LoadedTask`."""
 
     def __init__(
-        self, context: TaskContext, tokenizer: Any, model: Any, facts: ModelFacts, runner: CausalDecoder
+        self, context: TaskContext, tokenizer: Any, model: Any, facts: ModelFacts, runner: CausalDecoder | PagedDecoder
     ) -> None:
         self.facts = facts
-        self.scheduler = SlotScheduler(runner, context.intake, context.outbox, context.meter, PREFILL_TOKENS)
+        self.scheduler = _make_scheduler(context, runner)
         self._tokenizer = tokenizer
         self._runner = runner
         self._end_ids = end_ids(model, tokenizer)
@@ -61,11 +64,16 @@ class GenerationTask:
 
     def warm_up(self) -> None:
         """Check that batching agrees with the plain model; that also touches every weight."""
+        if isinstance(self._runner, PagedDecoder):
+            self._runner.warm_up()
+            return
         size = min(24, self._runner.max_length - 1)
         self._runner.verify([(7 * place + 3) % self._vocabulary for place in range(size)])
 
     def prepare(self, request: TextPrompts | Conversation) -> Sequence[Item]:
         """Tokenise, check the lengths, and make `n` generations of each prompt."""
+        if isinstance(self._runner, PagedDecoder):
+            refuse_special(request.options)
         if isinstance(request, Conversation):
             prompts, field = [self._render(request)], "messages"
         else:
@@ -165,7 +173,8 @@ def load(context: TaskContext) -> GenerationTask:
     settings = context.settings
     placement = choose_placement(settings, context.folder.checkpoint_dtype, context.resources)
     tokenizer = load_tokenizer(context.folder, settings)
-    model = load_model(AutoModelForCausalLM, context.folder, settings, placement)
+    is_paged = settings.engine.backend == "transformers"
+    model = load_model(AutoModelForCausalLM, context.folder, settings, placement, padding_only=is_paged)
     if settings.engine.compile:
         compile_blocks(model, placement.device)
     runner = _make_runner(model, context, placement)
@@ -180,7 +189,14 @@ def load(context: TaskContext) -> GenerationTask:
     return GenerationTask(context, tokenizer, model, facts, runner)
 
 
-def _make_runner(model: Any, context: TaskContext, placement: Placement) -> CausalDecoder:
+def _make_scheduler(context: TaskContext, runner: CausalDecoder | PagedDecoder) -> Scheduler:
+    ends = context.intake, context.outbox, context.meter
+    if isinstance(runner, PagedDecoder):
+        return PagedScheduler(runner, *ends, context.settings.engine.max_concurrency)
+    return SlotScheduler(runner, *ends, PREFILL_TOKENS)
+
+
+def _make_runner(model: Any, context: TaskContext, placement: Placement) -> CausalDecoder | PagedDecoder:
     """Return the runner for a model with or without adapters; the cache takes a share of what they leave."""
     settings = context.settings
     bank = load_adapters(model, settings.adapters) if settings.adapters else None
@@ -189,6 +205,8 @@ def _make_runner(model: Any, context: TaskContext, placement: Placement) -> Caus
         settings.engine.max_concurrency,
         cache_bytes(placement, context.resources),
     )
+    if settings.engine.backend == "transformers":
+        return PagedDecoder(model, *room)
     if bank is not None:
         return AdaptedDecoder(model, bank, *room)
     return GraphedDecoder(model, *room) if records_graphs(settings, placement) else CausalDecoder(model, *room)
