@@ -116,3 +116,22 @@ async def test_routes_and_policy_come_back_and_go_with_their_blocks(
     await team.change(MODEL_SERVICE.kind, "chat", lambda body: body["spec"].pop("network"))
     await team.expect_children(*BASIC, name="chat")
     served_control_plane.kubectl("delete", "crd", "httproutes.gateway.networking.k8s.io", "--wait=true")
+
+
+async def test_pods_go_and_come_back_when_a_service_is_suspended_and_resumed(operators: Operators, team: Team) -> None:
+    operators.start_leader()
+    await team.create("chat", autoscaling={"minReplicas": 2, "maxReplicas": 4})
+    await team.expect_children(*BASIC, "HorizontalPodAutoscaler", name="chat")
+    await team.change(MODEL_SERVICE.kind, "chat", lambda body: body["spec"].update(suspend=True))
+    await team.expect_children(*BASIC, name="chat")
+    await team.expect_condition("chat", "Ready", "False", "Suspended")
+
+    async def replicas_are(number: int) -> bool:
+        deployment = await team.get("Deployment", "chat")
+        return deployment is not None and deployment["spec"]["replicas"] == number
+
+    await until_async(lambda: replicas_are(0), 5)
+    await team.change(MODEL_SERVICE.kind, "chat", lambda body: body["spec"].update(suspend=False))
+    await team.expect_children(*BASIC, "HorizontalPodAutoscaler", name="chat")
+    await until_async(lambda: replicas_are(1), 5)
+    assert await team.condition("chat", "Suspended") == {}

@@ -138,6 +138,7 @@ def _observed() -> Case:
     labels = {"release": "prometheus"}
     rule = {"labels": labels, "latencySeconds": 5, "errorPercent": 2}
     blocks = {"serviceMonitor": {"labels": labels}, "prometheusRule": rule, "dashboard": {"folder": "Models"}}
+    blocks["tracing"] = {"endpoint": "http://otel-collector.monitoring:4318"}
     return make_modelservice().with_gpu(1).with_spec(observability=blocks).build(), None
 
 
@@ -152,11 +153,17 @@ def _routed() -> Case:
     return make_modelservice().with_spec(network=network).build(), None
 
 
+def _suspended() -> Case:
+    autoscaling = {"minReplicas": 2, "maxReplicas": 6}
+    return make_modelservice().with_spec(suspend=True, autoscaling=autoscaling).build(), None
+
+
 CASES: dict[str, Callable[[], Case]] = {
     function.__name__.strip("_").replace("_", "-"): function
     for function in (
         _minimal, _hub_with_token, _https_with_header, _bucket, _image, _claim, _gpu_by_profile, _gpu_simulated,
         _gpu_slices, _placed, _autoscaled, _scaled_by_others, _exposed, _secured, _adapted, _observed, _routed,
+        _suspended,
     )
 }  # fmt: skip
 

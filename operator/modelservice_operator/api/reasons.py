@@ -96,6 +96,7 @@ class Reason(StrEnum):
     SCALING_ACTIVE = "ScalingActive"
     APPLIED = "Applied"
     SCALED_TO_ZERO = "ScaledToZero"
+    SUSPENDED = "Suspended"
     COMPLETED = "Completed"
 
 
@@ -301,6 +302,9 @@ _GOOD: Final[dict[Reason, ReasonDetail]] = {
     Reason.APPLIED: ReasonDetail("Every child is as the spec asks."),
     Reason.SCALED_TO_ZERO: ReasonDetail(
         "No replica is asked for.", "Set spec.replicas to 1 or more, for example with `kubectl scale`."
+    ),
+    Reason.SUSPENDED: ReasonDetail(
+        "spec.suspend is true, so no pod runs.", "Set spec.suspend to false to serve again."
     ),
     Reason.COMPLETED: ReasonDetail("A step ended well."),
 }

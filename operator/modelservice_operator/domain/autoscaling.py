@@ -10,7 +10,9 @@ _DEFAULT: Final = Metric(type="CPU", target="80%")
 
 
 def is_autoscaled_by_us(service: ModelService) -> bool:
-    """Whether the operator makes a HorizontalPodAutoscaler."""
+    """Whether the operator makes a HorizontalPodAutoscaler; it would start pods of a suspended service."""
+    if service.spec.suspend:
+        return False
     return service.spec.autoscaling is not None and service.spec.autoscaling.backend == "HPA"
 
 

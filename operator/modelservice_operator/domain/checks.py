@@ -38,6 +38,8 @@ def judge(world: World) -> dict[ConditionType, Verdict]:
 
 
 def _applies(type_: ConditionType, world: World) -> bool:
+    if type_ is ConditionType.SUSPENDED:
+        return world.service.spec.suspend
     return type_ is not ConditionType.AUTOSCALER_READY or is_autoscaled_by_us(world.service)
 
 
@@ -102,7 +104,7 @@ def _runtime_ready(world: World) -> Verdict:
     if failure := world.failure_for(ConditionType.RUNTIME_READY):
         return _failed(failure)
     if world.wanted == 0:
-        return _bad(Reason.SCALED_TO_ZERO)
+        return _bad(Reason.SUSPENDED if world.service.spec.suspend else Reason.SCALED_TO_ZERO)
     if _is_serving(world):
         return _good(Reason.SERVING, _simulation(world))
     what = "the server starts" if world.needed == 1 else f"{world.needed} replicas are ready"
@@ -209,6 +211,11 @@ def _in_sync(world: World) -> Verdict:
     return _good(Reason.APPLIED)
 
 
+def _suspended(world: World) -> Verdict:
+    left = number(world.deployment, "status", "replicas")
+    return _good(Reason.SUSPENDED, f"{left} pods are still ending" if left else "")
+
+
 _CHAIN: Final[dict[ConditionType, Callable[[World], Verdict]]] = {
     ConditionType.SPEC_VALID: _spec_valid,
     ConditionType.MODEL_AVAILABLE: _model_available,
@@ -218,6 +225,7 @@ _CHAIN: Final[dict[ConditionType, Callable[[World], Verdict]]] = {
     ConditionType.NETWORK_READY: _network_ready,
     ConditionType.AUTOSCALER_READY: _autoscaler_ready,
     ConditionType.IN_SYNC: _in_sync,
+    ConditionType.SUSPENDED: _suspended,
 }
 """The checks in the order in which Ready looks for the first failing one."""
 

@@ -54,8 +54,11 @@ def wanted_replicas(service: ModelService) -> int | None:
     """The number of replicas that the operator sets; None when an autoscaler owns it.
 
     With the backend External a scaler may write spec.replicas of the ModelService (through its scale subresource);
-    while it has not, or scales the Deployment itself, the number is not ours.
+    while it has not, or scales the Deployment itself, the number is not ours. A suspended service has none, whoever
+    scales it.
     """
+    if service.spec.suspend:
+        return 0
     if service.spec.autoscaling is not None:
         return service.spec.replicas
     return 1 if service.spec.replicas is None else service.spec.replicas

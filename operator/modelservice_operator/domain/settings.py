@@ -15,6 +15,7 @@ from .adapters import adapter_settings
 from .api_keys import keys_settings
 from .placement import Placement
 from .source import model_dir
+from .tracing import tracing_settings
 
 _DUMPER: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
@@ -47,6 +48,7 @@ def runtime_settings(service: ModelService, placement: Placement) -> dict[str, A
         "server": {"host": "0.0.0.0", "port": INFERENCE_PORT, "admin_port": ADMIN_PORT},
         "lifecycle": {"drain_seconds": spec.termination.drain_seconds},
         **keys_settings(service),
+        **tracing_settings(service),
     }
 
 

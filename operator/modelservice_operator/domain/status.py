@@ -113,7 +113,7 @@ def _phase(world: World, verdicts: Mapping[ConditionType, Verdict]) -> str:
     ready = verdicts[ConditionType.READY]
     if ready.status == "True":
         return "Degraded" if any(verdict.is_soft for verdict in verdicts.values()) else "Ready"
-    if ready.reason == Reason.SCALED_TO_ZERO:
+    if ready.reason in (Reason.SCALED_TO_ZERO, Reason.SUSPENDED):
         return "Suspended"
     if ready.reason in (Reason.STARTING, Reason.RESOLVING, Reason.DOWNLOADING, Reason.PENDING):
         return _phase_of_start(world, verdicts)

@@ -12,6 +12,7 @@ from .api_keys import keys_mount, keys_volume
 from .facts import Facts
 from .placement import FETCH_REQUESTS, Placement, merge_resources
 from .source import Source, source_of
+from .tracing import tracing_env
 
 SETTINGS_VOLUME: Final = "settings"
 SCRATCH_VOLUME: Final = "tmp"
@@ -110,6 +111,7 @@ def _env(
     """Our variables, then the profile's, the user's and the credentials; of one name the last wins."""
     ours: list[dict[str, Any]] = [{"name": "HOME", "value": SCRATCH_DIR}]
     ours += [{"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in _DOWNWARD]
+    ours += tracing_env(service)
     given = [*(profile.spec.env if profile else []), *service.spec.runtime.env]
     entries = [*ours, *map(_variable, given), *credentials]
     return list({entry["name"]: entry for entry in entries}.values())

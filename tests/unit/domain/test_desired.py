@@ -266,3 +266,17 @@ def test_spec_error_names_the_adapter_when_it_has_the_models_name() -> None:
     with pytest.raises(SpecError, match="is the name of the model itself") as caught:
         desired(builder.build(), None, FACTS)
     assert caught.value.field == "spec.model.adapters[0].name"
+
+
+def test_traces_go_to_the_collector_under_the_services_name() -> None:
+    builder = make_modelservice().with_spec(observability={"tracing": {"endpoint": "http://otel:4318"}})
+    assert _settings(builder)["observability"] == {"otlp_endpoint": "http://otel:4318"}
+    variables = {entry["name"]: entry.get("value") for entry in _pod(builder)["containers"][0]["env"]}
+    assert variables["OTEL_SERVICE_NAME"] == "chat"
+    assert "observability" not in _settings(make_modelservice())
+
+
+def test_no_pod_and_no_autoscaler_is_asked_for_when_a_service_is_suspended() -> None:
+    builder = make_modelservice().with_spec(suspend=True, autoscaling={"minReplicas": 2, "maxReplicas": 3})
+    assert _child("Deployment", builder)["spec"]["replicas"] == 0
+    assert "HorizontalPodAutoscaler" not in {body["kind"] for body in render_all(builder.build())}

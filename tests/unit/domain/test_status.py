@@ -453,3 +453,12 @@ def test_gateways_words_are_told_when_it_refuses_the_route() -> None:
 def test_service_is_ready_when_the_gateway_has_accepted_its_route() -> None:
     good = [{"type": type_, "status": "True", "reason": type_, "message": ""} for type_ in ("Accepted", "ResolvedRefs")]
     assert _said(_route_status(*good)) == ("True", "Ready")
+
+
+def test_suspended_service_says_so() -> None:
+    status = _status(MOUNTED.with_spec(suspend=True, autoscaling={"maxReplicas": 3}))
+    assert _said(status) == ("False", "Suspended")
+    assert _said(status, "Suspended") == ("True", "Suspended")
+    assert status["phase"] == "Suspended"
+    assert "Suspended" not in [entry["type"] for entry in _ready_status()["conditions"]]
+    ModelServiceStatus.model_validate(status)

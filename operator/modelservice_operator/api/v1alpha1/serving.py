@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ..markers import Atomic, Cel, ListMap, ListSet
+from ..markers import Atomic, Cel, ListMap, ListSet, matches
 from .block import Block
 from .fields import (
     AnnotationMap,
@@ -16,7 +16,6 @@ from .fields import (
     ObjectName,
     OpenObject,
     OptionalName,
-    Text,
 )
 
 
@@ -168,8 +167,12 @@ class Dashboard(Block):
 class Tracing(Block):
     """Traces of requests."""
 
-    endpoint: Text = ""
-    """OTLP endpoint that receives the traces."""
+    endpoint: Annotated[
+        str,
+        Field(max_length=1024),
+        matches("^https?://[!-~]+$", "must be the address of a collector for OTLP over HTTP, such as http://otel:4318"),
+    ]
+    """Address of a collector that takes OTLP over HTTP, such as http://otel-collector.monitoring:4318."""
 
 
 class Observability(Block):
