@@ -16,6 +16,7 @@ from modelservice_runtime.errors import UnusableModel
 from modelservice_runtime.models.device import Placement
 from modelservice_runtime.models.folder import ModelFolder
 from modelservice_runtime.models.loader import explained, refuse_missing
+from modelservice_runtime.models.packed_linear import pack_linears
 from modelservice_runtime.sources.pipelines import parts_of
 from modelservice_runtime.sources.variants import NOT_LOADED, choose_weights
 
@@ -110,7 +111,10 @@ def _load_part(folder: ModelFolder, part: str, class_name: str, placement: Place
     refuse_missing(report, folder, class_name)
     model.eval()
     model.requires_grad_(False)
-    return model.to(placement.device)
+    model = model.to(placement.device)
+    if placement.device == "cpu":
+        pack_linears(model)
+    return model
 
 
 def _stated_settings(folder: ModelFolder, name: str) -> dict[str, Any]:

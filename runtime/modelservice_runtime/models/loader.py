@@ -15,6 +15,7 @@ from modelservice_runtime.models.accelerator import read_silicon
 from modelservice_runtime.models.attention import settle_attention
 from modelservice_runtime.models.device import Placement
 from modelservice_runtime.models.folder import ModelFolder, require_tokenizer
+from modelservice_runtime.models.packed_linear import pack_linears
 from modelservice_runtime.models.quantization import check_quantized, refuse_twice
 
 logger = logging.getLogger(__name__)
@@ -108,6 +109,8 @@ def load_model(
     settle_attention(model, read_silicon(placement.device), placement.dtype, padding_only=padding_only)
     model.eval()
     model.requires_grad_(False)
+    if placement.device == "cpu" and not settings.engine.compile:  # the compiler packs weights by itself
+        pack_linears(model)
     return model
 
 
