@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from modelservice_runtime.preparing.options import (
+    DEFAULT_ROUNDS,
     DEFAULT_SHARD,
     DTYPES,
     KEEP,
@@ -36,6 +37,19 @@ def add_optimize(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--convert-pickle", action="store_true", help="read pytorch_model*.bin where there are no safetensors"
     )
+    parser.add_argument(
+        "--rounds",
+        type=_checked(_number),
+        default=DEFAULT_ROUNDS,
+        metavar="N",
+        help=f"rounds of the comparison, before against after; 0: none (default: {DEFAULT_ROUNDS})",
+    )
+    parser.add_argument(
+        "--samples",
+        type=Path,
+        metavar="PATH",
+        help="what to measure on: a file with a text a line, or a folder of pictures or recordings (default: built in)",
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON instead of a table")
 
 
@@ -52,6 +66,8 @@ def optimize(options: argparse.Namespace) -> LastWord:
             dtype=options.dtype,
             shard_bytes=options.max_shard_size,
             convert_pickle=options.convert_pickle,
+            rounds=options.rounds,
+            samples=options.samples,
         )
     )
     sys.stdout.write(json.dumps(report.to_json(), indent=2) + "\n" if options.json else report.to_table())
@@ -63,6 +79,12 @@ def optimize(options: argparse.Namespace) -> LastWord:
 def _leave(number: int, _: object) -> NoReturn:
     """End on SIGTERM by an exception, so that what is half written is removed on the way out."""
     raise SystemExit(128 + number)
+
+
+def _number(text: str) -> int:
+    if not text.isdigit():
+        raise ValueError(f"{text!r} is no number from zero on")
+    return int(text)
 
 
 def _checked(parse: Callable[[str], T]) -> Callable[[str], T]:

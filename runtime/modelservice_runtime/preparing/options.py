@@ -7,20 +7,23 @@ from pathlib import Path
 KEEP = "keep"
 DTYPES = (KEEP, "float32", "bfloat16", "float16")
 DEFAULT_SHARD = "5GB"
+DEFAULT_ROUNDS = 3
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(KB|MB|GB|KiB|MiB|GiB)")
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """Where from, where to, and what is changed on the way."""
+    """Where from, where to, and what is changed on the way; with `rounds` 0 nothing is loaded and compared."""
 
     source: str
     target: Path
     revision: str = ""
     dtype: str = KEEP
+    samples: Path | None = None
     shard_bytes: int = 5 * 10**9
     convert_pickle: bool = False
+    rounds: int = DEFAULT_ROUNDS
 
 
 def parse_size(text: str) -> int:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelservice_runtime.errors import ModelNotFound, UnusableModel
+from modelservice_runtime.errors import BadSettings, ModelNotFound, UnusableModel
 from modelservice_runtime.preparing.companions import companion_files
 from modelservice_runtime.preparing.options import KEEP, PrepareOptions
 from modelservice_runtime.preparing.pickles import pickled_files
@@ -14,18 +14,25 @@ from modelservice_runtime.sources.pipelines import is_pipeline
 from modelservice_runtime.sources.staging import require_space
 
 BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I8": 1, "U8": 1, "float32": 4, "bfloat16": 2, "float16": 2}
+COMPARED = 3
+"""Before and after as they are served, and one more for its logits."""
+OVERHEAD_BYTES = 600 << 20
 FLOATS = ("F64", "F32", "F16", "BF16")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A model that can be prepared: its folder, its config.json, and its weights, pickled or not, in bytes."""
+    """A model that can be prepared: its folder, its config.json, and its weights, pickled or not.
+
+    `weight_bytes` lie on disk now, `needed_bytes` will at most be written, `loaded_bytes` the model takes in float32.
+    """
 
     folder: Path
     config: dict[str, Any]
     pickles: list[Path]
     weight_bytes: int
     needed_bytes: int
+    loaded_bytes: int
 
 
 def plan_preparation(folder: Path, options: PrepareOptions) -> Plan:
@@ -42,21 +49,33 @@ def plan_preparation(folder: Path, options: PrepareOptions) -> Plan:
     _refuse(folder, config)
     if pickles:
         weights = sum(path.stat().st_size for path in pickles)
-        needed = 2 * weights
+        needed, loaded = 2 * weights, weights
     else:
         inspect_folder(folder)
         summary = TensorSummary()
         for path in weight_files(folder):
             summary.add_file(path)
         weights, needed = summary.size_bytes, _written_bytes(summary, options)
+        loaded = BYTES["float32"] * summary.total
     companions = sum((folder / name).stat().st_size for name in companion_files(folder))
-    return Plan(folder, config, pickles, weights, needed + companions)
+    return Plan(folder, config, pickles, weights, needed + companions, loaded)
 
 
 def require_room(plan: Plan, target: Path) -> None:
     """Raise DiskFull when the volume of the target, or of the nearest folder above it, is too small."""
     existing = next(folder for folder in (target.absolute(), *target.absolute().parents) if folder.is_dir())
     require_space(existing, plan.needed_bytes)
+
+
+def require_memory(plan: Plan, options: PrepareOptions, memory_bytes: int) -> None:
+    """Raise BadSettings when the models of the comparison need more memory than this process may use."""
+    needed = COMPARED * plan.loaded_bytes + OVERHEAD_BYTES if options.rounds else 0
+    if needed > memory_bytes:
+        raise BadSettings(
+            f"--rounds {options.rounds}: comparing the model before and after takes about {needed / 1e9:.1f} GB of "
+            f"memory ({COMPARED} models loaded, four bytes a parameter), and this process may use {memory_bytes / 1e9:.1f} GB",
+            hint="give it more memory, or --rounds 0, which compares nothing",
+        )
 
 
 def _pickles(folder: Path, options: PrepareOptions) -> list[Path]:

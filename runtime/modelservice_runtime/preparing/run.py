@@ -3,14 +3,19 @@
 import json
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from modelservice_runtime.engine.resources import read_resources
 from modelservice_runtime.preparing.companions import REPORT, copy_companions, write_card, write_config
 from modelservice_runtime.preparing.options import KEEP, PrepareOptions
-from modelservice_runtime.preparing.plan import Plan, plan_preparation, require_room
+from modelservice_runtime.preparing.plan import Plan, plan_preparation, require_memory, require_room
 from modelservice_runtime.preparing.report import Report, Side
 from modelservice_runtime.preparing.target import check_target, filling, scratch_folder
 from modelservice_runtime.sources.address import has_scheme
 from modelservice_runtime.sources.inspect import inspect_folder
+
+if TYPE_CHECKING:
+    from modelservice_runtime.preparing.comparison import Comparison
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +28,7 @@ def prepare_model(options: PrepareOptions) -> Report:
     check_target(options.target, source)
     plan = plan_preparation(source, options)
     require_room(plan, options.target)
+    require_memory(plan, options, read_resources().memory_bytes)
     with filling(options.target) as stage:
         report = _fill(stage, plan, options)
         (stage / REPORT).write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
@@ -60,12 +66,14 @@ def _fill(stage: Path, plan: Plan, options: PrepareOptions) -> Report:
     copy_companions(plan.folder, stage)
     write_card(stage, options.source, changes or [AS_IT_WAS])
     after = inspect_folder(stage)
+    comparison = _compare(source, stage, options)
     return Report(
         options.source,
         str(options.target),
         changes or [AS_IT_WAS],
         Side(plan.weight_bytes, before.parameters or 0, before.dtype or ""),
         Side(after.size_bytes or 0, after.parameters or 0, after.dtype or ""),
+        comparison,
     )
 
 
@@ -79,3 +87,11 @@ def _convert(stage: Path, plan: Plan, options: PrepareOptions) -> Path:
     write_config(plan.config, folder)
     copy_companions(plan.folder, folder)
     return folder
+
+
+def _compare(before: Path, after: Path, options: PrepareOptions) -> "Comparison | None":
+    if not options.rounds:
+        return None
+    from modelservice_runtime.preparing.comparison import compare  # noqa: PLC0415 - imports transformers
+
+    return compare(before, after, options.samples, options.rounds)

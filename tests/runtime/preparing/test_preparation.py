@@ -14,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
+from modelservice_runtime.engine.resources import Resources
 from modelservice_runtime.errors import BadSettings, DiskFull, RuntimeFault, UnusableModel
 from modelservice_runtime.preparing import run
 from modelservice_runtime.preparing.options import PrepareOptions, parse_size
@@ -45,7 +46,7 @@ def decoder(tmp_path: Path) -> Path:
 
 
 def prepare(source: Path | str, target: Path, **options: Any) -> Any:
-    return prepare_model(PrepareOptions(str(source), target, **options))
+    return prepare_model(PrepareOptions(str(source), target, rounds=0, **options))
 
 
 def weights_of(folder: Path) -> dict[str, torch.Tensor]:
@@ -206,6 +207,17 @@ def test_space_is_checked_before_anything_is_written(
     prepare(decoder, tmp_path / "made", dtype="bfloat16")
 
 
+def test_memory_is_checked_before_anything_is_written(
+    decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "read_resources", lambda: Resources(cpus=1, memory_bytes=500 << 20))
+    with pytest.raises(BadSettings, match=r"--rounds 3: .* 0\.6 GB .* may use 0\.5 GB") as refusal:
+        prepare_model(PrepareOptions(str(decoder), tmp_path / "made"))
+    assert "--rounds 0" in refusal.value.hint
+    assert not (tmp_path / "made").exists()
+    prepare(decoder, tmp_path / "made")
+
+
 class _Usage(NamedTuple):
     total: int
     used: int
@@ -247,14 +259,16 @@ def test_folder_appears_whole_when_the_block_ends(tmp_path: Path) -> None:
 def test_command_prints_the_report_and_ends_like_the_others(decoder: Path, tmp_path: Path) -> None:
     runtime = Runtime(tmp_path)
     target = str(tmp_path / "made")
-    done = runtime.run("optimize", str(decoder), target, "--dtype", "bfloat16", "--json")
-    assert done.code == 0
-    assert done.word is not None
-    assert (done.word["component"], done.word["reason"]) == ("optimize", "Completed")
-    report = json.loads(done.out)
+    command = runtime.command("optimize", str(decoder), target, "--dtype", "bfloat16", "--rounds", "1", "--json")
+    done = subprocess.run(command, env=runtime.env, capture_output=True, text=True, timeout=60, check=True)
+    report = json.loads(done.stdout)
     assert report == json.loads((tmp_path / "made/optimization.json").read_text())
-    assert done.word["result"]["after"]["dtype"] == "bfloat16"
-    assert done.log[-1]["message"].startswith(f"optimized {decoder} into {target}: ")
+    assert report["comparison"]["agreement"]["cosine_mean"] > 0.99
+    last = json.loads(done.stderr.splitlines()[-1])
+    assert (last["reason"], last["exitCode"]) == ("Completed", 0)
+    assert last["message"].startswith(f"optimized {decoder} into {target}: ")
+    word = json.loads((tmp_path / "termination-log").read_text())
+    assert (word["component"], word["result"]["after"]["dtype"]) == ("optimize", "bfloat16")
     again = runtime.run("optimize", str(decoder), target)
     assert again.code == 64
     assert again.log[-1]["reason"] == "BadSettings"
@@ -265,7 +279,7 @@ def test_source_may_be_an_address(tmp_path: Path) -> None:
     make_decoder(tmp_path / "hub/acme/chat")
     runtime = Runtime(tmp_path)
     with Hub(tmp_path / "hub") as hub:
-        done = runtime.run("optimize", "hf://acme/chat", str(tmp_path / "made"), HF_ENDPOINT=hub.url)
+        done = runtime.run("optimize", "hf://acme/chat", str(tmp_path / "made"), "--rounds", "0", HF_ENDPOINT=hub.url)
     assert (done.code, done.log[-1]["reason"]) == (0, "Completed")
     assert inspect_folder(tmp_path / "made").architecture == "LlamaForCausalLM"
 
@@ -288,7 +302,7 @@ def test_nothing_is_left_when_the_process_is_told_to_stop(tmp_path: Path) -> Non
         (("--dtype", "int3"), "--dtype"),
         (("--max-shard-size", "5 apples"), "no size"),
         (("--max-shard-size", "0GB"), "no size"),
-        (("--samples",), "--samples"),
+        (("--rounds", "-1"), "--rounds"),
     ],
 )
 def test_flags_are_refused_by_name(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
