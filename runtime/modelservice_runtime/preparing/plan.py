@@ -73,7 +73,7 @@ def require_memory(plan: Plan, options: PrepareOptions, memory_bytes: int) -> No
     if needed > memory_bytes:
         raise BadSettings(
             f"--rounds {options.rounds}: comparing the model before and after takes about {needed / 1e9:.1f} GB of "
-            f"memory ({COMPARED} models loaded, four bytes a parameter), and this process may use {memory_bytes / 1e9:.1f} GB",
+            f"memory ({COMPARED} models, four bytes a parameter), and this process may use {memory_bytes / 1e9:.1f} GB",
             hint="give it more memory, or --rounds 0, which compares nothing",
         )
 
