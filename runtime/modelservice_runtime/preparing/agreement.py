@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from modelservice_runtime.engine.slot_scheduler import Completion
+from modelservice_runtime.engine.generation import Completion
 from modelservice_runtime.tasks.inputs import Label, Transcript
 
 

@@ -14,6 +14,7 @@ from modelservice_runtime.preparing.options import (
     DTYPES,
     KEEP,
     PrepareOptions,
+    parse_layers,
     parse_size,
 )
 from modelservice_runtime.termination import LastWord
@@ -27,6 +28,7 @@ def add_optimize(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", type=Path, metavar="DST", help="a folder that is not there yet, or empty")
     parser.add_argument("--revision", default="", help="branch, tag or commit of a hub repository")
     parser.add_argument("--dtype", choices=DTYPES, default=KEEP, help="type of the weights (default: keep)")
+    _add_pruning(parser)
     parser.add_argument(
         "--max-shard-size",
         type=_checked(parse_size),
@@ -53,6 +55,17 @@ def add_optimize(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the report as JSON instead of a table")
 
 
+def _add_pruning(parser: argparse.ArgumentParser) -> None:
+    for flag, what in (
+        ("--prune-heads", "drop the N least important attention heads of every layer"),
+        ("--prune-layers", "drop the N layers that change least"),
+    ):
+        parser.add_argument(flag, type=_checked(_number), default=0, metavar="N", help=what)
+    parser.add_argument(
+        "--drop-layers", type=_checked(parse_layers), default=(), metavar="I,J", help="drop these layers, from 0 on"
+    )
+
+
 def optimize(options: argparse.Namespace) -> LastWord:
     """Prepare the model and print the report. Raises RuntimeFault."""
     from modelservice_runtime.preparing.run import prepare_model  # noqa: PLC0415 - loads torch
@@ -64,6 +77,9 @@ def optimize(options: argparse.Namespace) -> LastWord:
             target=options.target,
             revision=options.revision,
             dtype=options.dtype,
+            prune_heads=options.prune_heads,
+            prune_layers=options.prune_layers,
+            drop_layers=options.drop_layers,
             shard_bytes=options.max_shard_size,
             convert_pickle=options.convert_pickle,
             rounds=options.rounds,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from modelservice_runtime.engine.resources import read_resources
 from modelservice_runtime.preparing.companions import REPORT, copy_companions, write_card, write_config
-from modelservice_runtime.preparing.options import KEEP, PrepareOptions
+from modelservice_runtime.preparing.options import PrepareOptions
 from modelservice_runtime.preparing.plan import Plan, plan_preparation, require_memory, require_room
 from modelservice_runtime.preparing.report import Report, Side
 from modelservice_runtime.preparing.target import check_target, filling, scratch_folder
@@ -47,7 +47,8 @@ def _bring(options: PrepareOptions) -> Path:
 
 
 def _fill(stage: Path, plan: Plan, options: PrepareOptions) -> Report:
-    from modelservice_runtime.preparing.edits import Cast, Edit, apply_edits  # noqa: PLC0415 - imports torch
+    from modelservice_runtime.preparing.choosing import choose_edits  # noqa: PLC0415 - imports torch
+    from modelservice_runtime.preparing.edits import apply_edits  # noqa: PLC0415
     from modelservice_runtime.preparing.weights import read_weights, write_weights  # noqa: PLC0415
 
     changes = []
@@ -55,7 +56,7 @@ def _fill(stage: Path, plan: Plan, options: PrepareOptions) -> Report:
     if plan.pickles:
         source = _convert(stage, plan, options)
         changes.append(f"{', '.join(path.name for path in plan.pickles[:3])} converted to safetensors")
-    edits: list[Edit] = [] if options.dtype == KEEP else [Cast(options.dtype)]
+    edits = choose_edits(source, options)
     changes += [edit.summary for edit in edits]
     config = dict(plan.config)
     for edit in edits:
