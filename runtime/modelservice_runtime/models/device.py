@@ -13,7 +13,7 @@ import torch
 
 from modelservice_runtime.config import Settings
 from modelservice_runtime.engine.resources import Resources
-from modelservice_runtime.errors import AcceleratorMissing
+from modelservice_runtime.errors import AcceleratorMissing, UnusableModel
 from modelservice_runtime.models.accelerator import read_silicon
 from modelservice_runtime.models.compiling import refuse_compiling
 from modelservice_runtime.models.quantization import Scheme, choose_dtype, resolve_quantization
@@ -111,10 +111,20 @@ def _choose_device(settings: Settings) -> str:
     if accelerator.count == 0 or accelerator.simulated:
         return "cpu"
     if torch.cuda.is_available() and torch.cuda.device_count() > 0:
+        _refuse_several(accelerator.count)
         return "cuda:0"
     raise AcceleratorMissing(
         f"{accelerator.count} x {accelerator.resource} were asked for, and torch {torch.__version__} sees no device"
     )
+
+
+def _refuse_several(count: int) -> None:
+    """Raise UnusableModel when a model should be spread over accelerators, instead of leaving all but one idle."""
+    if count > 1:
+        raise UnusableModel(
+            f"accelerator.count is {count}, and this runtime computes a model on one accelerator",
+            hint="set spec.accelerator.count to 1; a model that does not fit one may do so with engine.quantization",
+        )
 
 
 def _native_dtype(device: str, checkpoint_dtype: str) -> str:
