@@ -109,6 +109,10 @@ EVERYTHING = service(
         "dashboard": {"labels": {"grafana_dashboard": "1"}, "folder": "Models"},
         "tracing": {"endpoint": "http://otel-collector.monitoring:4318"},
     },
+    podTemplate={
+        "metadata": {"annotations": {"a": "b"}},
+        "spec": {"containers": [{"name": "proxy", "image": "proxy:1"}]},
+    },
     revisionHistoryLimit=5,
     suspend=False,
     deletionPolicy="Delete",
@@ -222,7 +226,6 @@ NOT_YET = (
     ),
     Row("rollback", service(rollout={"autoRollback": True}), "spec.rollout.autoRollback", "remove it"),
     Row("verification", service(rollout={"verification": {"path": "/"}}), "spec.rollout.verification", "remove it"),
-    Row("pod template", service(podTemplate={"spec": {}}), "spec.podTemplate", "use spec.runtime"),
     Row("retained cache", service(deletionPolicy="RetainCache"), "spec.deletionPolicy", "set it to Delete"),
 )
 

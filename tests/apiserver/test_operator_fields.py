@@ -135,3 +135,26 @@ async def test_pods_go_and_come_back_when_a_service_is_suspended_and_resumed(ope
     await team.expect_children(*BASIC, "HorizontalPodAutoscaler", name="chat")
     await until_async(lambda: replicas_are(1), 5)
     assert await team.condition("chat", "Suspended") == {}
+
+
+async def test_pod_template_is_merged_and_its_mistakes_are_told(operators: Operators, team: Team) -> None:
+    operators.start_leader()
+    sidecar = {"name": "proxy", "image": "proxy:1"}
+    await team.create("chat", podTemplate={"spec": {"containers": [sidecar]}})
+    await team.create("theft", podTemplate={"spec": {"containers": [{"name": "server", "image": "other"}]}})
+    await team.create("typo", podTemplate={"spec": {"containerz": []}})
+    await team.expect_children(*BASIC, name="chat")
+    containers = (await _pod(team, "chat"))["spec"]["containers"]
+    assert [container["name"] for container in containers] == ["server", "proxy"]
+    refused = await team.expect_condition("theft", "SpecValid", "False", "InvalidSpec")
+    assert "use spec.runtime.image" in refused["message"]
+    told = await team.expect_condition("typo", "InSync", "False", "ApplyFailed")
+    assert "containerz" in told["message"]
+    await team.quiet()
+    operators.audit.mark()
+    await team.change(MODEL_SERVICE.kind, "chat", lambda body: body["spec"].pop("podTemplate"))
+
+    async def alone() -> bool:
+        return [container["name"] for container in (await _pod(team, "chat"))["spec"]["containers"]] == ["server"]
+
+    await until_async(alone, 5)

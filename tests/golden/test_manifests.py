@@ -158,12 +158,29 @@ def _suspended() -> Case:
     return make_modelservice().with_spec(suspend=True, autoscaling=autoscaling).build(), None
 
 
+def _merged() -> Case:
+    shared = {"name": "shared", "mountPath": "/shared"}
+    patch = {
+        "metadata": {"labels": {"team": "nlp"}, "annotations": {"example.com/scrape": "yes"}},
+        "spec": {
+            "containers": [
+                {"name": "server", "env": [{"name": "HOME", "value": "/home"}], "volumeMounts": [shared]},
+                {"name": "proxy", "image": "proxy:1"},
+            ],
+            "volumes": [{"name": "shared", "emptyDir": {}}],
+            "dnsPolicy": "None",
+            "enableServiceLinks": None,
+        },
+    }
+    return make_modelservice().with_spec(podTemplate=patch).build(), None
+
+
 CASES: dict[str, Callable[[], Case]] = {
     function.__name__.strip("_").replace("_", "-"): function
     for function in (
         _minimal, _hub_with_token, _https_with_header, _bucket, _image, _claim, _gpu_by_profile, _gpu_simulated,
         _gpu_slices, _placed, _autoscaled, _scaled_by_others, _exposed, _secured, _adapted, _observed, _routed,
-        _suspended,
+        _suspended, _merged,
     )
 }  # fmt: skip
 

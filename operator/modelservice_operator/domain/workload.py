@@ -11,6 +11,7 @@ from .adapters import adapter_sources
 from .api_keys import keys_mount, keys_volume
 from .facts import Facts
 from .placement import FETCH_REQUESTS, Placement, merge_resources
+from .pod_template import pod_patch
 from .source import Source, source_of
 from .tracing import tracing_env
 
@@ -54,6 +55,7 @@ def deployment_values(
         "scheduling": _scheduling(service, placement),
         "grace_seconds": rollout.grace_seconds(service),
         "endpoint_seconds": rollout.ENDPOINT_SECONDS,
+        "pod_template": pod_patch(service),
         "probes": {
             "startup_path": contract.STARTUPZ_PATH,
             "readiness_path": contract.READYZ_PATH,

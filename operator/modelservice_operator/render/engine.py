@@ -16,6 +16,7 @@ import yaml
 from ..api.kinds import CHILD_KINDS, ChildKind
 from ..api.names import DESIRED_HASH
 from .errors import TemplateError
+from .merge import merge
 from .scalars import to_json
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -64,6 +65,8 @@ class Renderer:
         except (jinja2.TemplateError, yaml.YAMLError, TypeError, ValueError) as error:
             raise TemplateError(template, str(error)) from error
         _check(template, kind, manifest, values)
+        if values.get("pod_template"):
+            manifest["spec"]["template"] = merge(manifest["spec"]["template"], values["pod_template"])
         manifest["metadata"].setdefault("annotations", {})[DESIRED_HASH] = _digest(manifest)
         return dict(manifest)
 

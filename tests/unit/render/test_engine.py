@@ -106,7 +106,10 @@ def test_hash_is_the_same_when_nothing_changed_and_another_when_something_did() 
 
 def test_every_kind_has_a_template() -> None:
     service = make_modelservice().with_spec(
-        autoscaling={"maxReplicas": 2}, availability={"minAvailable": 1}, observability={"serviceMonitor": {}}
+        autoscaling={"maxReplicas": 2},
+        availability={"minAvailable": 1},
+        network={"ingress": {}, "httpRoute": {"parentRefs": [{"name": "public"}]}, "networkPolicy": {}},
+        observability={"serviceMonitor": {}, "prometheusRule": {}},
     )
     manifests = [_render(child) for child in desired(service.build(), None, FACTS)]
     assert [manifest["kind"] for manifest in manifests] == [kind.kind for kind in CHILD_KINDS]

@@ -72,7 +72,8 @@ class ModelServiceSpec(Block):
     observability: Observability = Observability()
     """How the service is observed."""
     pod_template: OpenObject | None = None
-    """Merged into the pod template last, as a strategic merge patch."""
+    """Merged into the pod template last, as a strategic merge patch: sidecars, volumes, annotations, security contexts.
+    What the operator owns, such as the server's image, arguments, probes and resources, cannot be overridden."""
     revision_history_limit: Annotated[int, Field(ge=0, le=100)] = 5
     """How many old revisions are kept to go back to."""
     suspend: bool = False

@@ -85,7 +85,6 @@ _LIMITS: Final[tuple[_Absent | _Only, ...]] = (
     _Only("rollout.autoRollback", (False,), "remove it, and go back with `kubectl apply` of the earlier manifest"),
     _Absent("rollout.canary", "remove it"),
     _Absent("rollout.verification", "remove it"),
-    _Absent("podTemplate", "remove it, and use spec.runtime, spec.resources and spec.scheduling"),
     _Only("deletionPolicy", ("Delete",), "set it to Delete or remove it"),
 )
 
