@@ -160,7 +160,9 @@ class LimitsSection(Section):
     max_new_tokens: int = Field(default=4096, ge=1, description="Tokens that one request may generate.")
     max_steps: int = Field(default=150, ge=1, description="Denoising steps of one generated image.")
     max_drawn_pixels: int = Field(default=1 << 22, ge=64, description="Pixels of one generated image.")
-    max_batch_tokens: int = Field(default=8192, ge=16, description="Padded tokens in one forward pass.")
+    max_batch_tokens: int = Field(
+        default=0, ge=0, description="Padded tokens in one forward pass; 0: what pays on the device, 1024 on a CPU."
+    )
     max_batch_size: int = Field(default=64, ge=1, description="Sequences in one forward pass of an encoder.")
     max_queue: int = Field(default=256, ge=1, description="Requests that may wait; the next one is refused.")
     max_connections: int = Field(default=2048, ge=1, description="Open client connections.")

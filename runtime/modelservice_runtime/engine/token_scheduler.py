@@ -3,9 +3,14 @@
 Whenever the torch thread is free it takes the oldest item and fills the batch with waiting items of similar length, as
 long as the padded size (rows x longest) stays inside the budget. There is no timer: an idle server answers a single
 request at once, and a busy one finds its batch already waiting. The oldest item is always taken, so none starves.
+
+A pass costs its padded tokens and a fixed part besides, `BatchLimits.overhead`. Another row pays while it raises the
+share of the pass that is spent on real tokens, and adds less padding than the fixed part of a pass of its own. So while
+a batch is small, some padding is worth it; later only items of nearly the same length are.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,25 +34,46 @@ RunBatch = Callable[[Sequence[Any]], Sequence[Any]]
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """Bounds on one forward pass: padded tokens, and rows."""
+    """Bounds on one forward pass: padded tokens, and rows. `overhead` is what a pass costs besides, in tokens."""
 
     tokens: int
     rows: int
+    overhead: int = 32
 
 
 def choose_batch(costs: Sequence[int], limits: BatchLimits) -> list[int]:
     """Return the indices of the items to run together; index 0, the oldest, is always among them.
 
-    Items are added in the order of how close their length is to the oldest one's, so that little is padded.
+    The batch grows from the oldest item to the next shorter or the next longer one, whichever leaves less padding, and
+    stops when neither pays or fits. Of items of one length the older are taken first.
     """
-    chosen, longest = [0], costs[0]
-    for index in sorted(range(1, len(costs)), key=lambda i: (abs(costs[i] - costs[0]), i)):
-        padded = (len(chosen) + 1) * max(longest, costs[index])
-        if len(chosen) >= limits.rows or padded > limits.tokens:
-            break
-        chosen.append(index)
-        longest = max(longest, costs[index])
+    order = range(1, len(costs))
+    shorter = deque(sorted((i for i in order if costs[i] < costs[0]), key=lambda i: (-costs[i], i)))
+    longer = deque(sorted((i for i in order if costs[i] >= costs[0]), key=lambda i: (costs[i], i)))
+    chosen, real, longest = [0], costs[0], costs[0]
+    while len(chosen) < limits.rows and (shorter or longer):
+        source = max(
+            (side for side in (longer, shorter) if side),
+            key=lambda side: _real_share(limits, real + costs[side[0]], len(chosen) + 1, max(longest, costs[side[0]])),
+        )
+        cost = costs[source[0]]
+        rows, wider = len(chosen) + 1, max(longest, cost)
+        adds = rows * wider - len(chosen) * longest - cost
+        grows = _real_share(limits, real + cost, rows, wider) > _real_share(limits, real, len(chosen), longest)
+        pays = grows and adds <= limits.overhead
+        if not pays or rows * wider > limits.tokens:
+            if source is shorter or not shorter:
+                break
+            longer.clear()  # what is longer still pays and fits less
+            continue
+        chosen.append(source.popleft())
+        real, longest = real + cost, wider
     return chosen
+
+
+def _real_share(limits: BatchLimits, real: int, rows: int, longest: int) -> float:
+    """Return the share of a pass that real tokens take; higher is more work done in the same time."""
+    return real / (limits.overhead + rows * longest)
 
 
 class TokenBudgetScheduler:

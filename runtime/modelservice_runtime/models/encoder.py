@@ -75,10 +75,8 @@ class TextEncoder:
 
 
 def _pad(rows: Sequence[Sequence[int]], width: int, filler: int) -> Any:
-    padded = torch.full((len(rows), width), filler)
-    for index, row in enumerate(rows):
-        padded[index, : len(row)] = torch.tensor(row)
-    return padded
+    padded = [[*row, *[filler] * (width - len(row))] for row in rows]
+    return torch.tensor(padded, dtype=torch.long)
 
 
 def _has_segments(model: Any, tokenizer: Any) -> bool:

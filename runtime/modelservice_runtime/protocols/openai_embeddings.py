@@ -1,6 +1,7 @@
 """OpenAI's `/v1/embeddings`."""
 
 import base64
+import math
 import struct
 from typing import Annotated, ClassVar, Literal
 
@@ -51,7 +52,10 @@ class EmbeddingResponse(BaseModel):
 
 
 def encode_vector(vector: Vector, encoding: Literal["float", "base64"]) -> list[float] | str:
-    """Return a vector in the format that the client asked for."""
+    """Return a vector in the format that the client asked for. Raises ValueError when it holds what is no number."""
     if encoding == "base64":
         return base64.b64encode(vector.data).decode("ascii")
-    return list(struct.unpack(f"<{len(vector.data) // 4}f", vector.data))
+    values = list(struct.unpack(f"<{len(vector.data) // 4}f", vector.data))
+    if not math.isfinite(sum(values)):
+        raise ValueError("the model's vector is not finite, and JSON has no way to write that")
+    return values

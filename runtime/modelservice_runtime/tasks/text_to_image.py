@@ -20,6 +20,7 @@ from modelservice_runtime.tasks.base import ModelFacts, TaskContext
 from modelservice_runtime.tasks.inputs import InvalidInput, Item, Picture, PictureOptions, PicturePrompts
 
 SEED_SPAN = 1 << 63
+MOST_TOKENS = 8192
 MULTIPLE = 8
 STRETCH = 2
 
@@ -29,7 +30,7 @@ class TextToImageTask:
 
     def __init__(self, context: TaskContext, denoiser: Denoiser, facts: ModelFacts) -> None:
         limits = context.settings.limits
-        batch = BatchLimits(limits.max_batch_tokens, limits.max_batch_size)
+        batch = BatchLimits(limits.max_batch_tokens or MOST_TOKENS, limits.max_batch_size)
         self.facts = facts
         self.scheduler = StepScheduler(denoiser, context.intake, context.outbox, context.meter, batch)
         self._denoiser = denoiser

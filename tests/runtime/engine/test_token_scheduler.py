@@ -1,5 +1,9 @@
 from collections.abc import Sequence
+from random import Random
 from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from modelservice_runtime.engine.intake import Intake, QueueLimits
 from modelservice_runtime.engine.scheduling import Cancelled, Done, Failed, Outbox, Ticket
@@ -30,6 +34,56 @@ def test_similar_lengths_are_chosen_when_the_budget_is_short() -> None:
 
 def test_batch_is_bounded_in_rows_when_items_are_short() -> None:
     assert len(choose_batch([1] * 50, BatchLimits(1000, 8))) == 8
+
+
+def test_longer_item_joins_a_small_batch_only_while_it_pays() -> None:
+    assert sorted(choose_batch([8, 200, 9], BatchLimits(1024, 8))) == [0, 2]
+    assert sorted(choose_batch([180, 200, 190], BatchLimits(1024, 8))) == [0, 1, 2]
+
+
+def test_older_items_are_taken_first_when_lengths_are_equal() -> None:
+    assert choose_batch([10] * 9, BatchLimits(40, 8)) == [0, 1, 2, 3]
+    assert choose_batch([12, *[10] * 9], BatchLimits(36, 8)) == [0, 1, 2]
+
+
+@given(st.lists(st.integers(1, 600), min_size=1, max_size=80), st.integers(1, 2000), st.integers(1, 16))
+def test_batch_holds_the_oldest_and_stays_inside_its_limits(costs: list[int], tokens: int, rows: int) -> None:
+    chosen = choose_batch(costs, BatchLimits(tokens, rows))
+    assert chosen[0] == 0
+    assert len(set(chosen)) == len(chosen) <= rows
+    assert len(chosen) == 1 or len(chosen) * max(costs[index] for index in chosen) <= tokens
+
+
+@given(st.lists(st.integers(1, 600), min_size=1, max_size=80))
+def test_batch_wastes_no_more_than_running_the_oldest_alone_would(costs: list[int]) -> None:
+    limits = BatchLimits(1024, 64)
+    chosen = choose_batch(costs, limits)
+    spent = limits.overhead + len(chosen) * max(costs[index] for index in chosen)
+    alone = costs[0] / (limits.overhead + costs[0])
+    assert sum(costs[index] for index in chosen) / spent >= alone
+
+
+@given(st.lists(st.integers(1, 600), min_size=1, max_size=80))
+def test_no_item_starves_when_others_keep_coming(arriving: list[int]) -> None:
+    waiting = [(-1, 300), *enumerate(arriving)]
+    for step in range(len(waiting)):
+        oldest = waiting[0]
+        chosen = set(choose_batch([cost for _, cost in waiting], BatchLimits(1024, 64)))
+        waiting = [each for index, each in enumerate(waiting) if index not in chosen] + [(1000 + step, 10)]
+        assert oldest not in waiting
+
+
+def test_little_is_padded_when_lengths_are_mixed() -> None:
+    source = Random(7)
+    waiting = [source.randint(8, 256) for _ in range(32)]
+    real = padded = 0
+    for _ in range(200):
+        chosen = choose_batch(waiting, BatchLimits(1024, 64))
+        real += sum(waiting[index] for index in chosen)
+        padded += len(chosen) * max(waiting[index] for index in chosen)
+        kept = [cost for index, cost in enumerate(waiting) if index not in chosen]
+        waiting = kept + [source.randint(8, 256) for _ in chosen]
+    assert 1 - real / padded <= 0.15
 
 
 def test_each_item_gets_its_own_result_when_batched() -> None:
