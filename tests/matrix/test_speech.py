@@ -15,8 +15,10 @@ from transformers import (
     AutoTokenizer,
     WhisperForConditionalGeneration,
 )
+from transformers.models.whisper.generation_whisper import _dynamic_time_warping
 
 from modelservice_runtime.media.audio import Samples
+from modelservice_runtime.tasks.whisper_alignment import warp
 from tests.matrix.support.speech import CTC, LABELLED, make_ctc, make_labelled, make_whisper
 from tests.models.speech.synthesis import to_file
 from tests.runtime.support.server import RunningServer, running
@@ -149,3 +151,11 @@ def test_whisper_hears_a_long_recording_window_by_window_as_generate_does(tmp_pa
     assert (answer["language"], answer["duration"]) == ("english", 47.0)
     found = {(each["start"], each["end"]) for each in answer["segments"]}
     assert found <= {(round(min(start, 47.0), 2), round(min(end, 47.0), 2)) for start, end in times}
+
+
+def test_path_of_time_warping_is_that_of_transformers() -> None:
+    draw = np.random.default_rng(8)
+    for shape in ((1, 1), (1, 9), (9, 1), (7, 30), (30, 7)):
+        for costs in (draw.normal(size=shape).astype(np.float32), np.zeros(shape, np.float32)):
+            for ours, theirs in zip(warp(costs), _dynamic_time_warping(costs), strict=True):
+                assert ours.tolist() == theirs.tolist()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import jiwer
 import numpy as np
@@ -81,3 +82,46 @@ def test_long_recording_is_heard_to_its_end(server, recordings) -> None:
     assert len(long) > 31 * RATE
     heard = hear(server, long)
     assert jiwer.wer(" ".join(plain(HELD_OUT[:9])), plain([heard])[0]) <= HIGHEST_ERROR_RATE
+
+
+def reference_words(sent: Samples) -> list[dict[str, Any]]:
+    """The words and times that transformers' own implementation finds."""
+    folder = build_model("demo-whisper")
+    processor = AutoProcessor.from_pretrained(folder)
+    model = WhisperForConditionalGeneration.from_pretrained(folder).eval()
+    model.generation_config.forced_decoder_ids = None
+    options = {"truncation": False, "padding": "longest"} if len(sent) > 30 * RATE else {}
+    inputs = processor(sent, sampling_rate=RATE, return_tensors="pt", return_attention_mask=True, **options)
+    with torch.inference_mode():
+        found = model.generate(
+            **inputs, do_sample=False, return_timestamps=True, return_token_timestamps=True, return_segments=True
+        )
+    words = []
+    for segment in found["segments"][0]:
+        output = {name: segment[name][None] for name in ("tokens", "token_timestamps")}
+        chunks = processor.tokenizer._decode_asr(
+            [output], return_timestamps="word", return_language=False, time_precision=0.02
+        )[1]["chunks"]
+        words += [each for each in chunks if each["text"].strip()]
+    return words
+
+
+@pytest.mark.parametrize("count", [1, 9])
+def test_times_of_words_are_those_of_transformers(server, recordings, count: int) -> None:
+    samples = np.concatenate(recordings[:count])
+    sent = np.round(samples * 32767).astype(np.int16).astype(np.float32) / 32768  # as FLAC holds them
+    answer = server.http.post(
+        "/v1/audio/transcriptions",
+        data={
+            "model": "demo-whisper",
+            "response_format": "verbose_json",
+            "timestamp_granularities[]": ["word", "segment"],
+        },
+        files={"file": ("speech.flac", to_file(samples, RATE, "FLAC"))},
+    ).json()
+    assert (len(samples) > 30 * RATE) == (count > 1)
+    words = reference_words(sent)
+    assert [each["word"] for each in answer["words"]] == [each["text"].strip() for each in words]
+    for ours, expected in zip(answer["words"], words, strict=True):
+        assert (ours["start"], ours["end"]) == pytest.approx(expected["timestamp"], abs=0.1)
+    assert " ".join(each["word"] for each in answer["words"]) == " ".join(answer["text"].split())

@@ -227,6 +227,10 @@ class Seq2SeqDecoder:
             raise UnusableModel(f"{type(self._parts.decoder).__name__} does not keep plain keys and values a layer")
         return own, cross
 
+    def expect_whole(self) -> None:
+        """Let the decoder count positions from the first token, for plain passes over a whole sequence."""
+        self._slots.window.row, self._slots.window.start = 0, 0
+
     @without_gradients
     def verify(self, tokens: Sequence[int], short_source: Any = None) -> None:
         """Decode two rows of unequal length and compare with the plain pass; `short_source` is that of the second row.
@@ -243,7 +247,7 @@ class Seq2SeqDecoder:
             if len(known) > 2:
                 self.prefill(place, 1, known[1:-1])
         ours = self.decode([tokens[-1], short[-1]], [len(tokens) - 1, len(short) - 1]).float()
-        self._slots.window.row = 0
+        self.expect_whole()
         for index, (each, row) in enumerate(zip(states, (tokens, short), strict=True)):
             ids = torch.tensor([row], device=self._device)
             plain = self._parts.decode(Step(ids, each))[0, -1].float()

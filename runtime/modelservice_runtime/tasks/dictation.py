@@ -19,22 +19,28 @@ from transformers import (
 
 from modelservice_runtime.engine.generation import Generation
 from modelservice_runtime.engine.sampling import Sampling
+from modelservice_runtime.models.whisper_parts import Sound
 from modelservice_runtime.tasks.inputs import Span
-from modelservice_runtime.tasks.whisper_segments import Part, cut_window
+from modelservice_runtime.tasks.whisper_segments import FRAMES_PER_TIME, Part, cut_window
 from modelservice_runtime.tasks.whisper_tokens import WhisperTokens
+from modelservice_runtime.tasks.whisper_words import group_words
 
 FRAMES_PER_SECOND = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Scribe:
-    """What all dictations of a model share; `frames` of one window, `longest` sequence of the decoder."""
+    """What all dictations of a model share; `frames` of one window, `longest` sequence of the decoder.
+
+    `token_ends(sound, opening, written, places)` gives the second at which each token of a window was said.
+    """
 
     tokens: WhisperTokens
     config: Any
     frames: int
     longest: int
     decode: Callable[[Sequence[int]], str]
+    token_ends: Callable[[Sound, Sequence[int], Sequence[int], int], list[float]]
 
 
 @dataclass
@@ -43,7 +49,7 @@ class Dictation:
 
     `features` [mels, frames] of the recording, which lasts `seconds`, `frames` of them without the silence that fills
     the first window; `language` a code, or None until the first window tells; `prompt` the tokens of what was said
-    before; `timed` whether segments get times, without which there is one window.
+    before; `timed` whether segments get times, without which there is one window; `worded` whether words do.
     """
 
     scribe: Scribe
@@ -54,8 +60,11 @@ class Dictation:
     translate: bool
     prompt: Sequence[int]
     timed: bool
+    worded: bool
     sampling: Sampling
     spans: list[Span] = field(default_factory=list)
+    words: list[Span] = field(default_factory=list)
+    _sound: Sound | None = None
     _seek: int = 0
     _start: tuple[int, ...] = ()
     _forced: list[frozenset[int]] = field(default_factory=list)
@@ -70,13 +79,14 @@ class Dictation:
         self._written, self._scores, self._rules = [], [], None
         features = self.features[:, self._seek : self._seek + self.scribe.frames]
         missing = self.scribe.frames - features.shape[1]
+        self._sound = Sound(np.pad(features, ((0, 0), (0, missing))) if missing else features)
         return Generation(
             self._start,
             self.scribe.longest - len(self._start),
             self.sampling,
             frozenset([self.scribe.tokens.end]),
             self,
-            source=np.pad(features, ((0, 0), (0, missing))) if missing else features,
+            source=self._sound,
             rules=self,
             follow=self.follow,
         )
@@ -132,6 +142,8 @@ class Dictation:
         if self.timed:
             parts, ahead = cut_window(written, self.scribe.tokens.first_time, frames)
         offset, known = self._seek / FRAMES_PER_SECOND, len(self.spans)
+        if self.worded and written:
+            self._time_words(written, parts, offset, frames)
         for part in parts:
             text = self.scribe.decode([token for token in written[part.first : part.last] if self._is_text(token)])
             mean = float(np.mean(scores[part.first : part.last])) if scores[part.first : part.last] else 0.0
@@ -140,6 +152,23 @@ class Dictation:
                 self.spans.append(Span(text, start, end, tuple(written[part.first : part.last]), mean))
         self._seek += ahead
         return "".join(span.text for span in self.spans[known:])
+
+    def _time_words(self, written: Sequence[int], parts: Sequence[Part], offset: float, frames: int) -> None:
+        """Add the words of a window; each token begins where the one before it ends."""
+        opening = [*self._start, *self._written[: len(self._forced)]]
+        sound, self._sound = self._sound, None
+        if sound is None:
+            raise RuntimeError("a window is finished once")
+        ends = self.scribe.token_ends(sound, opening, written, frames // FRAMES_PER_TIME)
+        begins = [0.0, *ends]
+        for part in parts:
+            places = [place for place in range(part.first, part.last) if self._is_text(written[place])]
+            ids = [written[place] for place in places]
+            for word in group_words(ids, self.scribe.decode, self.language):
+                first, last = begins[places[word.first]], ends[places[word.last - 1]]
+                start, end = (round(min(offset + at, self.seconds), 2) for at in (first, last))
+                if word.text.strip():
+                    self.words.append(Span(word.text.strip(), start, end))
 
     def follow(self) -> Generation | None:
         """Return the next window, None when the recording is over."""

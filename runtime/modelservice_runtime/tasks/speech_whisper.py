@@ -15,12 +15,14 @@ from modelservice_runtime.media.audio import Samples
 from modelservice_runtime.media.log_mel import log_mel
 from modelservice_runtime.models.device import cache_bytes, choose_placement
 from modelservice_runtime.models.loader import count_parameters, load_model, load_tokenizer
-from modelservice_runtime.models.seq2seq import Seq2SeqDecoder, Seq2SeqParts
+from modelservice_runtime.models.seq2seq import Seq2SeqDecoder
+from modelservice_runtime.models.whisper_parts import Sound, WhisperParts
 from modelservice_runtime.tasks.base import ModelFacts, TaskContext
 from modelservice_runtime.tasks.dictation import Dictation, Scribe
 from modelservice_runtime.tasks.generation import PREFILL_TOKENS, SEED_SPAN
 from modelservice_runtime.tasks.inputs import Audios, InvalidInput, Item, SpeechOptions, Transcript
 from modelservice_runtime.tasks.listening import Listener, load_extractor
+from modelservice_runtime.tasks.whisper_alignment import align
 from modelservice_runtime.tasks.whisper_tokens import WhisperTokens, language_name, read_tokens
 
 
@@ -47,8 +49,6 @@ class WhisperTask:
     def prepare(self, request: Audios) -> Sequence[Item]:
         """Decode the recordings and compute their spectrograms."""
         options = request.options
-        if options.words:
-            raise InvalidInput("timestamp_granularities", "this model gives times of segments only; ask for segment")
         if options.translate and not self._multilingual:
             raise InvalidInput("model", "this model knows English only and translates nothing")
         language = self._scribe.tokens.language_of(options.language)
@@ -56,11 +56,20 @@ class WhisperTask:
         items = []
         for samples in self._listener.listen(request):
             features = self._features(samples)
-            timed = options.segments or features.shape[1] > self._scribe.frames
+            timed = options.segments or options.words or features.shape[1] > self._scribe.frames
             seconds = len(samples) / self._listener.rate
             frames = max(1, len(samples) // self._extractor.hop_length)
             dictation = Dictation(
-                self._scribe, features, seconds, frames, language, options.translate, prompt, timed, _sampling(options)
+                self._scribe,
+                features,
+                seconds,
+                frames,
+                language,
+                options.translate,
+                prompt,
+                timed,
+                options.words,
+                _sampling(options),
             )
             items.append(Item(dictation.window(), features.shape[1] // 2))
         return items
@@ -74,7 +83,7 @@ class WhisperTask:
             segments = tuple(dictation.spans) if request.options.segments else ()
             language = dictation.language
             name = language_name(language) if language else None
-            transcripts.append(Transcript(text, dictation.seconds, language, name, segments))
+            transcripts.append(Transcript(text, dictation.seconds, language, name, segments, tuple(dictation.words)))
         return transcripts
 
     def _features(self, samples: Samples) -> Any:
@@ -106,9 +115,10 @@ def load(context: TaskContext) -> WhisperTask:
     def inputs_of(features: Any) -> dict[str, Any]:
         return {"input_features": torch.from_numpy(features)[None].to(model.device, model.dtype)}
 
+    parts = WhisperParts(model, inputs_of)
     runner = Seq2SeqDecoder(
-        Seq2SeqParts(model, inputs_of),
-        np.zeros((config.num_mel_bins, frames), np.float32),
+        parts,
+        Sound(np.zeros((config.num_mel_bins, frames), np.float32)),
         config.max_source_positions,
         config.max_target_positions,
         settings.engine.max_concurrency,
@@ -119,7 +129,12 @@ def load(context: TaskContext) -> WhisperTask:
     def decode(ids: Sequence[int]) -> str:
         return str(tokenizer.backend_tokenizer.decode(list(ids), skip_special_tokens=True))
 
-    scribe = Scribe(tokens, model.generation_config, frames, config.max_target_positions, decode)
+    def token_ends(sound: Sound, opening: Sequence[int], written: Sequence[int], places: int) -> list[float]:
+        runner.expect_whole()
+        weights = parts.attend(sound, [*opening, *written])
+        return align(weights[:, len(opening) :, :places], config.median_filter_width)
+
+    scribe = Scribe(tokens, model.generation_config, frames, config.max_target_positions, decode, token_ends)
     facts = ModelFacts(
         count_parameters(model), placement.device, placement.dtype, runner.max_length, runner.budget_tokens
     )

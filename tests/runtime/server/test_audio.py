@@ -83,11 +83,6 @@ def test_official_client_works_for_every_call(whisper: RunningServer, letters: R
         ({"chunking_strategy": "auto"}, "chunking_strategy", "not supported"),
         ({"include[]": "logprobs"}, "include", "not supported"),
         ({"timestamp_granularities[]": "word"}, None, "verbose_json"),
-        (
-            {"timestamp_granularities[]": "word", "response_format": "verbose_json"},
-            "timestamp_granularities",
-            "segment",
-        ),
         ({"stream": "true", "response_format": "text"}, None, "response_format json"),
         ({"language": "xx"}, "language", "does not know"),
         ({"prompt": "a<|de|>"}, "prompt", "control tokens"),
