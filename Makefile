@@ -14,7 +14,7 @@ CLUSTER ?= modelservice
 tools = $(shell bash tests/tooling/venv.sh tools tests/tooling/tools.lock)/bin
 dev = $(shell bash tests/tooling/venv.sh dev tests/tooling/dev.lock)/bin
 
-.PHONY: help quickstart test lint generate verify cluster-up cluster-down images demo-models demo bench lock
+.PHONY: help quickstart test lint generate verify cluster-up cluster-down images demo-models demo bench bench-runtime lock
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | while IFS=$$'\t' read -r verb what; do printf '  make %-14s %s\n' "$$verb" "$$what"; done
@@ -51,6 +51,9 @@ demo: ## every kind of work on a real cluster, its quality measured
 
 bench: ## measure the operator on a real API server
 	@$(dev)/python -m tests.bench.operator
+
+bench-runtime: ## measure the runtime beside other servers: 90 minutes, with QUICK=1 about 10
+	@$(dev)/python -m tests.bench.runtime $(if $(QUICK),--quick)
 
 lock: ## write the requirement locks again
 	@bash tests/tooling/lock.sh

@@ -12,6 +12,9 @@ compile() {
 compile tests/tooling/uv.in -o tests/tooling/uv.lock
 compile tests/tooling/tools.in -o tests/tooling/tools.lock
 compile tests/tooling/s3.in -o tests/tooling/s3.lock
+for peer in transformers litserve infinity locust; do
+  compile tests/bench/runtime/peers/$peer.in -o tests/bench/runtime/peers/$peer.lock
+done
 compile pyproject.toml --extra dev -o tests/tooling/dev.lock
 compile pyproject.toml --extra runtime --extra tracing -o runtime/requirements.lock
 compile pyproject.toml --extra operator -o operator/requirements.lock

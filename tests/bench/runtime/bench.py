@@ -1,0 +1,64 @@
+"""What the areas share: the options, the folder for logs, servers that end with the block, and progress."""
+
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.bench.runtime.machine import Foreign, has_bfloat16
+from tests.bench.runtime.raw_process import RawLoop
+from tests.bench.runtime.servers import Command, Server
+
+
+class Bench:
+    """One run of the benchmark."""
+
+    def __init__(self, folder: Path, *, quick: bool) -> None:
+        self.quick = quick
+        self.rounds = 3
+        self.seconds = 3.0 if quick else 15.0
+        self.foreign = Foreign()
+        self.fast_dtype = "bfloat16" if has_bfloat16() else "float32"
+        self._folder = folder
+        self._began = time.monotonic()
+        self._logs = 0
+
+    def say(self, words: str) -> None:
+        """Tell how far it is."""
+        print(f"[{time.monotonic() - self._began:5.0f} s] {words}", file=sys.stderr, flush=True)
+
+    @asynccontextmanager
+    async def serving(self, command: Command) -> AsyncIterator[Server]:
+        """Run a server for a block."""
+        server = Server(command, self._log(command.name))
+        try:
+            took = await server.wait_ready()
+            self.say(f"  {command.name} is ready after {took:.1f} s")
+            yield server
+        finally:
+            server.stop()
+
+    @asynccontextmanager
+    async def starting(self, command: Command) -> AsyncIterator[Server]:
+        """Start a server, without waiting for it, for a block."""
+        server = Server(command, self._log(command.name))
+        try:
+            yield server
+        finally:
+            server.stop()
+
+    @asynccontextmanager
+    async def raw(self, model: Path, dtype: str, kind: str) -> AsyncIterator[RawLoop]:
+        """Run a raw packed loop for a block."""
+        loop = RawLoop(model, dtype, kind, self._log("raw"))
+        try:
+            if not await loop.wait_ready():
+                self.say(f"  this CPU cannot pack {dtype}: the raw loop runs plain linear layers")
+            yield loop
+        finally:
+            loop.stop()
+
+    def _log(self, name: str) -> Path:
+        self._logs += 1
+        return self._folder / f"{self._logs:02}-{name.replace(' ', '-')}.log"
