@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from tests.bench.runtime.areas import generation
+from tests.bench.runtime.areas import encoders, generation, operation, overload, streams
 from tests.bench.runtime.bench import Bench
 from tests.bench.runtime.figures import Line
 
@@ -10,4 +10,13 @@ Measure = Callable[[Bench], Awaitable[list[Line]]]
 
 AREAS: dict[str, Measure] = {
     "generation": generation.measure,
+    "mixed": streams.measure_mixed,
+    "prefix": streams.measure_prefix,
+    "encoders": encoders.measure,
+    "lengths": encoders.measure_lengths,
+    "overload": overload.measure,
+    "probes": operation.measure_probes,
+    "cancel": operation.measure_cancel,
+    "start": operation.measure_start,
+    "memory": operation.measure_memory,
 }
