@@ -13,6 +13,9 @@ from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageClassification, AutoModelForSequenceClassification
 from transformers import AutoTokenizer as Tokenizer
 
+MODEL, DTYPE = sys.argv[1], getattr(torch, sys.argv[2])
+"""Read on import: LitServe's workers are spawned, and import this file again."""
+
 
 class TextAPI(litserve.LitAPI):
     """Classifies texts."""
@@ -61,7 +64,5 @@ class ImageAPI(litserve.LitAPI):
 
 
 if __name__ == "__main__":
-    MODEL, kind = sys.argv[1], sys.argv[3]
-    DTYPE = getattr(torch, sys.argv[2])
-    api = {"text": TextAPI, "image": ImageAPI}[kind](max_batch_size=16, batch_timeout=0.01)
+    api = {"text": TextAPI, "image": ImageAPI}[sys.argv[3]](max_batch_size=16, batch_timeout=0.01)
     litserve.LitServer(api, accelerator="cpu").run(port=int(sys.argv[4]), host="127.0.0.1", generate_client_file=False)
