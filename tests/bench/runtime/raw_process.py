@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.runtime.figures import Figures
-from tests.bench.runtime.servers import StartError, die_with_parent
+from tests.bench.runtime.servers import StartError, child_environment, die_with_parent
 
 
 class RawLoop:
@@ -21,7 +20,7 @@ class RawLoop:
         self._log_file = log.open("wb")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.bench.runtime.raw", str(model), dtype, kind, packing],
-            env={**os.environ, "HF_HUB_OFFLINE": "1"},
+            env=child_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log_file,

@@ -50,7 +50,7 @@ class Server:
         self.log_file = log.open("wb")
         self._process = subprocess.Popen(
             command.arguments,
-            env={**os.environ, "HF_HUB_OFFLINE": "1", **command.environment},
+            env={**child_environment(), **command.environment},
             stdin=subprocess.DEVNULL,
             stdout=self.log_file,
             stderr=subprocess.STDOUT,
@@ -112,6 +112,12 @@ class Server:
 
     def _last_words(self) -> str:
         return " | ".join(self._log.read_text(errors="replace").splitlines()[-6:])
+
+
+def child_environment() -> dict[str, str]:
+    """Return this environment without limits on threads: some servers obey them and some do not, which is no race."""
+    kept = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    return {**kept, "HF_HUB_OFFLINE": "1"}
 
 
 def die_with_parent() -> None:
