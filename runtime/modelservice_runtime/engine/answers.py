@@ -4,7 +4,6 @@ import time
 
 from modelservice_runtime.engine.generation import Completion, Generation, Sequence
 from modelservice_runtime.engine.scheduling import (
-    Cancelled,
     Done,
     Failed,
     ForwardFailed,
@@ -12,7 +11,6 @@ from modelservice_runtime.engine.scheduling import (
     Outbox,
     Piece,
     Progress,
-    Ticket,
     TokenLogprob,
 )
 
@@ -24,10 +22,6 @@ class Answers:
         self._outbox = outbox
         self._meter = meter
         self._max_length = max_length
-
-    def flush(self) -> None:
-        """Deliver what was told in this step."""
-        self._outbox.flush()
 
     def add(self, sequence: Sequence, token: int, logprob: TokenLogprob | None) -> str:
         """Append a token and tell its text; return why the sequence ends with it, an empty string when it goes on."""
@@ -52,20 +46,10 @@ class Answers:
         try:
             return self._hand_over(sequence, reason)
         except Exception as error:
-            self.fail(sequence, f"the answer could not be completed: {type(error).__name__}", error)
+            failure = ForwardFailed(f"the answer could not be completed: {type(error).__name__}")
+            failure.__cause__ = error
+            self._outbox.post(sequence.ticket, Failed(failure))
             return None
-
-    def fail(self, sequence: Sequence, message: str, cause: Exception) -> None:
-        """Tell that a sequence failed."""
-        failure = ForwardFailed(message)
-        failure.__cause__ = cause
-        self._outbox.post(sequence.ticket, Failed(failure))
-
-    def cancelled(self, ticket: Ticket) -> None:
-        """Tell that a cancellation took effect."""
-        reason = ticket.cancel_reason or ""
-        self._meter.cancelled(reason, time.monotonic() - ticket.cancelled_at)
-        self._outbox.post(ticket, Failed(Cancelled(reason)))
 
     def _measure(self, sequence: Sequence) -> None:
         now = time.monotonic()

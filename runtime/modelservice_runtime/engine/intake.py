@@ -4,7 +4,6 @@ Two budgets, requests and tokens: a queue bounded in requests alone accepts a ha
 client will wait for. When a budget is spent the caller is told at once, so that a balancer can try another replica.
 """
 
-import asyncio
 import threading
 import time
 from collections import deque
@@ -35,19 +34,27 @@ class Intake:
         self._tokens = 0
         self._closed = False
 
+    def check_room(self) -> None:
+        """Raise QueueFull or Draining when not even the smallest item would be taken."""
+        with self._lock:
+            self._check_room(1)
+
     def submit(self, item: Any, cost: int) -> Ticket:
         """Append an item. Raises QueueFull or Draining."""
         with self._lock:
-            if self._closed:
-                raise Draining("the server is shutting down and takes no new requests")
-            if len(self._waiting) >= self._limits.requests:
-                raise QueueFull("queue_full", f"{self._limits.requests} requests are already waiting")
-            if self._waiting and self._tokens + cost > self._limits.tokens:
-                raise QueueFull("token_budget", f"requests of {self._tokens} tokens are already waiting")
+            self._check_room(cost)
             ticket = Ticket(item, cost)
             self._append(ticket)
         self._wake()
         return ticket
+
+    def _check_room(self, cost: int) -> None:
+        if self._closed:
+            raise Draining("the server is shutting down and takes no new requests")
+        if len(self._waiting) >= self._limits.requests:
+            raise QueueFull("queue_full", f"{self._limits.requests} requests are already waiting")
+        if self._waiting and self._tokens + cost > self._limits.tokens:
+            raise QueueFull("token_budget", f"requests of {self._tokens} tokens are already waiting")
 
     def _append(self, ticket: Ticket) -> None:
         self._waiting.append(ticket)
@@ -106,18 +113,3 @@ class Intake:
     def tokens(self) -> int:
         """Sum of the costs of the waiting tickets."""
         return self._tokens
-
-
-async def drain_intake(
-    intake: Intake, busy: Callable[[], int], running: Callable[[], list[Ticket]], seconds: float
-) -> bool:
-    """Close the intake and wait until nothing runs; after `seconds` cancel what is left and return False."""
-    intake.close()
-    deadline = time.monotonic() + seconds
-    while busy():
-        if time.monotonic() >= deadline:
-            for ticket in [*intake.everything(), *running()]:
-                intake.cancel(ticket, "drain")
-            return False
-        await asyncio.sleep(0.02)
-    return True

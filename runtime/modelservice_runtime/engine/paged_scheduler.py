@@ -6,11 +6,13 @@ the bounds on what may wait are here, as in the slot scheduler, so clients see n
 
 import time
 from collections.abc import Sequence as Seq
+from dataclasses import replace
 from typing import Protocol
 
 from modelservice_runtime.engine.answers import Answers
 from modelservice_runtime.engine.generation import Generation, Sequence
-from modelservice_runtime.engine.intake import Intake, drain_intake
+from modelservice_runtime.engine.intake import Intake
+from modelservice_runtime.engine.queued import QueuedScheduler
 from modelservice_runtime.engine.scheduling import Meter, Outbox, Stats, Ticket
 
 
@@ -44,39 +46,20 @@ class BatchingRunner(Protocol):
         """Tell whether the device is beyond use after this error."""
 
 
-class PagedScheduler:
+class PagedScheduler(QueuedScheduler):
     """Implements `Scheduler` for `Generation` items; `most` of them run at the same time."""
 
     def __init__(self, runner: BatchingRunner, intake: Intake, outbox: Outbox, meter: Meter, most: int) -> None:
+        super().__init__(intake, outbox, meter)
         self._runner = runner
-        self._intake = intake
         self._answers = Answers(outbox, meter, runner.max_length)
-        self._meter = meter
         self._most = most
         self._running: dict[str, Sequence] = {}
 
-    def submit(self, item: Generation, cost: int) -> Ticket:
-        """Queue a generation. Raises QueueFull or Draining."""
-        return self._intake.submit(item, cost)
-
-    def cancel(self, ticket: Ticket, reason: str) -> None:
-        """Drop a generation within one step."""
-        self._intake.cancel(ticket, reason)
-
     def stats(self) -> Stats:
-        """Return the counts of this moment."""
-        running = list(self._running.values())
-        used = sum(len(sequence.tokens) for sequence in running)
-        return Stats(len(running), self._intake.size, self._intake.tokens, self._runner.usage(used))
-
-    async def drain(self, seconds: float) -> bool:
-        """Finish the accepted generations within `seconds`, or cancel them."""
-        return await drain_intake(
-            self._intake,
-            lambda: len(self._running) + self._intake.size,
-            lambda: [sequence.ticket for sequence in self._running.values()],
-            seconds,
-        )
+        """Return the counts of this moment, and how much of the cache is used."""
+        used = sum(len(sequence.tokens) for sequence in list(self._running.values()))
+        return replace(super().stats(), kv_usage=self._runner.usage(used))
 
     def step(self) -> bool:
         """Drop, admit, compute, route. False when idle."""
@@ -90,22 +73,23 @@ class PagedScheduler:
             if self._runner.is_fatal(error):
                 raise
         finally:
-            self._answers.flush()
+            self._outbox.flush()
         return bool(self._running or self._intake.size)
 
+    def _computed(self) -> Seq[Ticket]:
+        return [sequence.ticket for sequence in list(self._running.values())]
+
     def _drop_cancelled(self) -> None:
-        for ticket in self._intake.sweep() if self._intake.size else ():
-            self._answers.cancelled(ticket)
+        self._sweep()
         for key, sequence in list(self._running.items()):
             if sequence.ticket.cancel_reason is not None:
                 self._remove(key)
-                self._answers.cancelled(sequence.ticket)
+                self._tell_cancelled(sequence.ticket)
 
     def _admit(self) -> None:
         for ticket in self._intake.peek(self._most - len(self._running)):
             self._intake.take([ticket])
-            ticket.started_at = time.monotonic()
-            self._meter.waited(ticket.started_at - ticket.submitted_at)
+            self._start(ticket)
             self._meter.tokens("prompt", len(ticket.item.prompt))
             key = str(ticket.id)
             self._running[key] = Sequence.of(ticket)
@@ -140,6 +124,6 @@ class PagedScheduler:
 
     def _fail_running(self, error: Exception) -> None:
         for sequence in self._running.values():
-            self._answers.fail(sequence, f"the model failed on this batch: {type(error).__name__}", error)
+            self._tell_failed(sequence.ticket, error, "batch")
         self._running.clear()
         self._runner.clear()

@@ -6,25 +6,17 @@ returns is the item's result.
 """
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-from modelservice_runtime.engine.intake import Intake, drain_intake
-from modelservice_runtime.engine.scheduling import (
-    Cancelled,
-    Done,
-    Failed,
-    ForwardFailed,
-    Meter,
-    Outbox,
-    Stats,
-    Ticket,
-)
+from modelservice_runtime.engine.intake import Intake
+from modelservice_runtime.engine.queued import QueuedScheduler
+from modelservice_runtime.engine.scheduling import Done, Meter, Outbox, Ticket
 
 Work = Generator[None, None, Any]
 
 
-class PiecewiseScheduler:
+class PiecewiseScheduler(QueuedScheduler):
     """Implements `Scheduler` for items that `begin` turns into generators."""
 
     def __init__(
@@ -35,44 +27,23 @@ class PiecewiseScheduler:
         outbox: Outbox,
         meter: Meter,
     ) -> None:
+        super().__init__(intake, outbox, meter)
         self._begin = begin
         self._is_fatal = is_fatal
-        self._intake = intake
-        self._outbox = outbox
-        self._meter = meter
         self._running: tuple[Ticket, Work] | None = None
-
-    def submit(self, item: Any, cost: int) -> Ticket:
-        """Queue an item. Raises QueueFull or Draining."""
-        return self._intake.submit(item, cost)
-
-    def cancel(self, ticket: Ticket, reason: str) -> None:
-        """Drop an item before its next piece."""
-        self._intake.cancel(ticket, reason)
-
-    def stats(self) -> Stats:
-        """Return the counts of this moment."""
-        return Stats(int(self._running is not None), self._intake.size, self._intake.tokens)
-
-    async def drain(self, seconds: float) -> bool:
-        """Finish the accepted items within `seconds`, or cancel them."""
-        return await drain_intake(self._intake, self._count, self._tickets, seconds)
 
     def step(self) -> bool:
         """Compute one piece of the oldest item. False when nothing waits."""
-        for ticket in self._intake.sweep():
-            self._report_cancelled(ticket)
+        self._sweep()
         running = self._running or self._next()
         if running is not None:
             self._advance(*running)
         self._outbox.flush()
-        return self._count() > 0
+        return self._running is not None or self._intake.size > 0
 
-    def _count(self) -> int:
-        return int(self._running is not None) + self._intake.size
-
-    def _tickets(self) -> list[Ticket]:
-        return [self._running[0]] if self._running else []
+    def _computed(self) -> Sequence[Ticket]:
+        running = self._running
+        return [running[0]] if running else []
 
     def _next(self) -> tuple[Ticket, Work] | None:
         oldest = self._intake.peek(1)
@@ -87,7 +58,7 @@ class PiecewiseScheduler:
     def _advance(self, ticket: Ticket, work: Work) -> None:
         if ticket.cancel_reason is not None:
             work.close()
-            self._report_cancelled(ticket)
+            self._tell_cancelled(ticket)
             self._running = None
             return
         try:
@@ -96,15 +67,8 @@ class PiecewiseScheduler:
             self._outbox.post(ticket, Done(end.value))
             self._running = None
         except Exception as error:
-            failure = ForwardFailed(f"the model failed on this input: {type(error).__name__}")
-            failure.__cause__ = error
-            self._outbox.post(ticket, Failed(failure))
+            self._tell_failed(ticket, error)
             self._running = None
             if self._is_fatal(error):
                 self._outbox.flush()
                 raise
-
-    def _report_cancelled(self, ticket: Ticket) -> None:
-        reason = ticket.cancel_reason or ""
-        self._meter.cancelled(reason, time.monotonic() - ticket.cancelled_at)
-        self._outbox.post(ticket, Failed(Cancelled(reason)))

@@ -3,7 +3,9 @@
 Every prompt token that is computed before a decode step delays the next token of every running sequence. So while
 sequences are decoded, prefill gets about as much time as a decode step takes: a sequence then waits at most about
 twice its usual time for a token, however long the prompts that arrive. How many tokens that is depends on model, device
-and load, and is learnt from what the last passes took. When nothing is decoded, nobody waits, and prompts go fast.
+and load, and is learnt from what the last passes took. A delay costs those that are decoded and serves those that wait,
+so the time grows with the number of the latter for each of the former: otherwise short prompts behind a long one wait
+several times as long for their first token. When nothing is decoded, nobody is delayed, and prompts go fast.
 
 Short prompts are computed together, because a pass over a few tokens costs about as much as one over many: the weights
 are read once. Prompts of a group are padded to the longest of them, so a group takes neighbours in the queue only as
@@ -29,9 +31,11 @@ class PrefillPace:
         self._tokens = float(most)
         self._decode_seconds = 0.0
 
-    def budget(self, *, decoding: bool) -> int:
-        """Return how many prompt tokens this step may compute."""
-        return int(self._tokens) if decoding else self._most
+    def budget(self, decoding: int, waiting: int) -> int:
+        """Return how many prompt tokens a step may compute while so many sequences decode and so many prompts wait."""
+        if not decoding:
+            return self._most
+        return min(self._most, int(self._tokens * (1 + waiting / decoding)))
 
     def decoded(self, seconds: float) -> None:
         """Note how long a decode step took."""

@@ -150,6 +150,9 @@ class Ticket:
 class Scheduler(Protocol):
     """The small interface that all schedulers share. All but `step` may be called from any thread."""
 
+    def check_room(self) -> None:
+        """Raise QueueFull or Draining when nothing more is taken, before an item is prepared for nothing."""
+
     def submit(self, item: Any, cost: int) -> Ticket:
         """Queue an item of `cost` tokens. Raises QueueFull or Draining."""
 

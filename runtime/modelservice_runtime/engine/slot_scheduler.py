@@ -14,54 +14,37 @@ and when it ends is the observer's.
 
 import time
 from collections.abc import Sequence as Seq
+from dataclasses import replace
 from typing import Any
 
 from modelservice_runtime.engine.answers import Answers
 from modelservice_runtime.engine.decoder_runner import DecoderRunner
 from modelservice_runtime.engine.generation import Generation, Sequence
-from modelservice_runtime.engine.intake import Intake, drain_intake
+from modelservice_runtime.engine.intake import Intake
 from modelservice_runtime.engine.prefill import Chunk, Group, PrefillPace
+from modelservice_runtime.engine.queued import QueuedScheduler
 from modelservice_runtime.engine.sampling import apply_rules, choose_tokens, measure_token
 from modelservice_runtime.engine.scheduling import Meter, Outbox, Stats, Ticket, TokenLogprob
 
 
-class SlotScheduler:
+class SlotScheduler(QueuedScheduler):
     """Implements `Scheduler` for `Generation` items; `prefill_tokens` bounds the prompt tokens of a step."""
 
     def __init__(
         self, runner: DecoderRunner, intake: Intake, outbox: Outbox, meter: Meter, prefill_tokens: int
     ) -> None:
+        super().__init__(intake, outbox, meter)
         self._runner = runner
-        self._intake = intake
         self._answers = Answers(outbox, meter, runner.max_length)
-        self._meter = meter
         self._pace = PrefillPace(prefill_tokens)
         self._decoding: list[Sequence] = []  # rows from 0
         self._filling: list[Sequence] = []  # the rows after them
         self._preempted: dict[int, Sequence] = {}
 
-    def submit(self, item: Generation, cost: int) -> Ticket:
-        """Queue a generation. Raises QueueFull or Draining."""
-        return self._intake.submit(item, cost)
-
-    def cancel(self, ticket: Ticket, reason: str) -> None:
-        """Drop a generation within one step."""
-        self._intake.cancel(ticket, reason)
-
     def stats(self) -> Stats:
-        """Return the counts of this moment."""
-        running = self._running()
-        used = sum(len(sequence.tokens) for sequence in running)
-        return Stats(len(running), self._intake.size, self._intake.tokens, self._runner.usage(used))
-
-    async def drain(self, seconds: float) -> bool:
-        """Finish the accepted generations within `seconds`, or cancel them."""
-        return await drain_intake(
-            self._intake,
-            lambda: len(self._running()) + self._intake.size,
-            lambda: [sequence.ticket for sequence in self._running()],
-            seconds,
-        )
+        """Return the counts of this moment, and how much of the cache is used."""
+        used = sum(len(sequence.tokens) for sequence in self._running())
+        return replace(super().stats(), kv_usage=self._runner.usage(used))
 
     def step(self) -> bool:
         """Admit, prefill, decode one token a sequence, route. False when idle."""
@@ -74,11 +57,14 @@ class SlotScheduler:
             if self._runner.is_fatal(error):
                 raise
         finally:
-            self._answers.flush()
+            self._outbox.flush()
         if self._running() or self._intake.size:
             return True
         self._runner.release()
         return False
+
+    def _computed(self) -> Seq[Ticket]:
+        return [sequence.ticket for sequence in self._running()]
 
     def _running(self) -> list[Sequence]:
         return [*self._decoding, *self._filling]
@@ -86,13 +72,12 @@ class SlotScheduler:
     # --- leaving ---
 
     def _drop_cancelled(self) -> None:
-        for ticket in self._intake.sweep() if self._intake.size else ():
+        for ticket in self._sweep():
             self._preempted.pop(ticket.id, None)
-            self._answers.cancelled(ticket)
         for sequence in self._running():
             if sequence.ticket.cancel_reason is not None:
                 self._remove(sequence)
-                self._answers.cancelled(sequence.ticket)
+                self._tell_cancelled(sequence.ticket)
 
     def _remove(self, sequence: Sequence) -> None:
         """Free a row and close the gap: with the last one among those decoding, in order among those filling."""
@@ -113,14 +98,14 @@ class SlotScheduler:
 
     def _fail_running(self, error: Exception) -> None:
         for sequence in self._running():
-            self._answers.fail(sequence, f"the model failed on this batch: {type(error).__name__}", error)
+            self._tell_failed(sequence.ticket, error, "batch")
         self._decoding.clear()
         self._filling.clear()
 
     # --- prefill ---
 
     def _prefill(self) -> None:
-        budget = self._pace.budget(decoding=bool(self._decoding))
+        budget = self._pace.budget(len(self._decoding), len(self._filling) + self._intake.size)
         while budget > 0:
             chunks = self._gather(budget)
             if not chunks:
@@ -155,8 +140,7 @@ class SlotScheduler:
         return None
 
     def _begin(self, ticket: Ticket) -> Sequence:
-        ticket.started_at = time.monotonic()
-        self._meter.waited(ticket.started_at - ticket.submitted_at)
+        self._start(ticket)
         self._meter.tokens("prompt", len(ticket.item.prompt))
         return Sequence.of(ticket)
 

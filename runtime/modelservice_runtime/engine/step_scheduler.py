@@ -18,18 +18,9 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from modelservice_runtime.engine.intake import Intake, drain_intake
-from modelservice_runtime.engine.scheduling import (
-    Cancelled,
-    Done,
-    Failed,
-    ForwardFailed,
-    Meter,
-    Outbox,
-    Progress,
-    Stats,
-    Ticket,
-)
+from modelservice_runtime.engine.intake import Intake
+from modelservice_runtime.engine.queued import QueuedScheduler
+from modelservice_runtime.engine.scheduling import Done, Meter, Outbox, Progress, Ticket
 from modelservice_runtime.engine.token_scheduler import BatchLimits
 
 
@@ -76,37 +67,14 @@ class _Job:
         return self.done >= self.total
 
 
-class StepScheduler:
+class StepScheduler(QueuedScheduler):
     """Implements `Scheduler` for jobs of many steps."""
 
     def __init__(self, runner: StepRunner, intake: Intake, outbox: Outbox, meter: Meter, limits: BatchLimits) -> None:
+        super().__init__(intake, outbox, meter)
         self._runner = runner
-        self._intake = intake
-        self._outbox = outbox
-        self._meter = meter
         self._limits = limits
         self._running: list[_Job] = []
-
-    def submit(self, item: Any, cost: int) -> Ticket:
-        """Queue a job whose forward pass counts as `cost` tokens. Raises QueueFull or Draining."""
-        return self._intake.submit(item, cost)
-
-    def cancel(self, ticket: Ticket, reason: str) -> None:
-        """Drop a job within one step."""
-        self._intake.cancel(ticket, reason)
-
-    def stats(self) -> Stats:
-        """Return the counts of this moment."""
-        return Stats(len(self._running), self._intake.size, self._intake.tokens)
-
-    async def drain(self, seconds: float) -> bool:
-        """Finish the accepted jobs within `seconds`, or cancel them."""
-        return await drain_intake(
-            self._intake,
-            lambda: len(self._running) + self._intake.size,
-            lambda: [job.ticket for job in self._running],
-            seconds,
-        )
 
     def step(self) -> bool:
         """Admit, then finish one complete job or move all others a step ahead. False when idle."""
@@ -125,16 +93,13 @@ class StepScheduler:
     # --- joining and leaving ---
 
     def _drop_cancelled(self) -> None:
-        for ticket in self._intake.sweep() if self._intake.size else ():
-            self._report_cancelled(ticket)
+        self._sweep()
         for job in [job for job in self._running if job.ticket.cancel_reason is not None]:
             self._running.remove(job)
-            self._report_cancelled(job.ticket)
+            self._tell_cancelled(job.ticket)
 
-    def _report_cancelled(self, ticket: Ticket) -> None:
-        reason = ticket.cancel_reason or ""
-        self._meter.cancelled(reason, time.monotonic() - ticket.cancelled_at)
-        self._outbox.post(ticket, Failed(Cancelled(reason)))
+    def _computed(self) -> Sequence[Ticket]:
+        return [job.ticket for job in self._running]
 
     def _admit(self) -> None:
         """Begin the oldest waiting jobs, as far as they fit beside the running ones."""
@@ -144,12 +109,11 @@ class StepScheduler:
             if not self._fits(shape, ticket.cost):
                 return
             self._intake.take(waiting)
-            ticket.started_at = time.monotonic()
-            self._meter.waited(ticket.started_at - ticket.submitted_at)
+            self._start(ticket)
             try:
                 state, total = self._runner.begin(ticket.item)
             except Exception as error:
-                self._report_failed(ticket, error)
+                self._tell_failed(ticket, error)
                 if self._runner.is_fatal(error):
                     raise
             else:
@@ -208,11 +172,6 @@ class StepScheduler:
         """Drop jobs and tell their clients. Raises the error when the device is lost."""
         for job in list(batch):
             self._running.remove(job)
-            self._report_failed(job.ticket, error)
+            self._tell_failed(job.ticket, error)
         if self._runner.is_fatal(error):
             raise error
-
-    def _report_failed(self, ticket: Ticket, error: Exception) -> None:
-        failure = ForwardFailed(f"the model failed on this input: {type(error).__name__}")
-        failure.__cause__ = error
-        self._outbox.post(ticket, Failed(failure))

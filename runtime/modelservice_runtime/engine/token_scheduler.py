@@ -15,17 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modelservice_runtime.engine.intake import Intake, drain_intake
-from modelservice_runtime.engine.scheduling import (
-    Cancelled,
-    Done,
-    Failed,
-    ForwardFailed,
-    Meter,
-    Outbox,
-    Stats,
-    Ticket,
-)
+from modelservice_runtime.engine.intake import Intake
+from modelservice_runtime.engine.queued import QueuedScheduler
+from modelservice_runtime.engine.scheduling import Done, Meter, Outbox, Ticket
 
 LOOK_AHEAD = 256
 
@@ -76,7 +68,7 @@ def _real_share(limits: BatchLimits, real: int, rows: int, longest: int) -> floa
     return real / (limits.overhead + rows * longest)
 
 
-class TokenBudgetScheduler:
+class TokenBudgetScheduler(QueuedScheduler):
     """Implements `Scheduler` for items that one forward pass answers."""
 
     def __init__(
@@ -88,36 +80,15 @@ class TokenBudgetScheduler:
         meter: Meter,
         limits: BatchLimits,
     ) -> None:
+        super().__init__(intake, outbox, meter)
         self._run = run
         self._is_fatal = is_fatal
-        self._intake = intake
-        self._outbox = outbox
-        self._meter = meter
         self._limits = limits
         self._running: list[Ticket] = []
 
-    def submit(self, item: Any, cost: int) -> Ticket:
-        """Queue an item. Raises QueueFull or Draining."""
-        return self._intake.submit(item, cost)
-
-    def cancel(self, ticket: Ticket, reason: str) -> None:
-        """Drop an item that still waits; one that is being computed is answered to nobody."""
-        self._intake.cancel(ticket, reason)
-
-    def stats(self) -> Stats:
-        """Return the counts of this moment."""
-        return Stats(len(self._running), self._intake.size, self._intake.tokens)
-
-    async def drain(self, seconds: float) -> bool:
-        """Finish the accepted items within `seconds`, or cancel them."""
-        return await drain_intake(
-            self._intake, lambda: len(self._running) + self._intake.size, lambda: list(self._running), seconds
-        )
-
     def step(self) -> bool:
         """Run one batch. False when nothing waits."""
-        for ticket in self._intake.sweep():
-            self._report_cancelled(ticket)
+        self._sweep()
         waiting = self._intake.peek(LOOK_AHEAD)
         if waiting:
             chosen = choose_batch([ticket.cost for ticket in waiting], self._limits)
@@ -134,10 +105,8 @@ class TokenBudgetScheduler:
         return self._intake.size > 0
 
     def _begin(self, batch: list[Ticket]) -> None:
-        now = time.monotonic()
         for ticket in batch:
-            ticket.started_at = now
-            self._meter.waited(now - ticket.submitted_at)
+            self._start(ticket)
             self._meter.tokens("prompt", ticket.cost)
         costs = [ticket.cost for ticket in batch]
         self._meter.batch("encode", len(batch), sum(costs), len(batch) * max(costs))
@@ -160,17 +129,13 @@ class TokenBudgetScheduler:
         self._meter.forward(time.monotonic() - began)
         for ticket, result in zip(batch, results, strict=True):
             if ticket.cancel_reason is not None:
-                self._report_cancelled(ticket)
+                self._tell_cancelled(ticket)
             else:
                 self._outbox.post(ticket, Done(result))
 
     def _fail(self, batch: list[Ticket], error: Exception) -> None:
-        failure = ForwardFailed(f"the model failed on this input: {type(error).__name__}")
-        failure.__cause__ = error
         for ticket in batch:
-            self._outbox.post(ticket, Failed(failure))
+            self._tell_failed(ticket, error)
 
-    def _report_cancelled(self, ticket: Ticket) -> None:
-        reason = ticket.cancel_reason or ""
-        self._meter.cancelled(reason, time.monotonic() - ticket.cancelled_at)
-        self._outbox.post(ticket, Failed(Cancelled(reason)))
+    def _computed(self) -> Sequence[Ticket]:
+        return self._running

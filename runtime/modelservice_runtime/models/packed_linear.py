@@ -64,10 +64,11 @@ class PackedWeight(torch.Tensor):  # type: ignore[misc]  # torch is not typed he
 class PackedLinear(torch.nn.Linear):  # type: ignore[misc]  # torch is not typed here
     """A linear layer over a packed weight; what is not trained, but may be asked for the slope of its inputs."""
 
-    def __init__(self, packed: Any, bias: Any) -> None:
+    def __init__(self, packed: Any, bias: Any, plain: Any = None) -> None:
+        """Take a packed weight and a bias; `plain` is the weight's parameter where others need it too."""
         torch.nn.Module.__init__(self)
         self.out_features, self.in_features = packed.shape
-        self.weight = torch.nn.Parameter(PackedWeight(packed), requires_grad=False)
+        self.weight = torch.nn.Parameter(PackedWeight(packed), requires_grad=False) if plain is None else plain
         added = None if bias is None else bias.detach().clone()
         self.bias = None if added is None else torch.nn.Parameter(added, requires_grad=False)
         # plain attributes: a module finds its parameters slower, and a small layer takes microseconds
@@ -146,7 +147,7 @@ def _pack(layer: Any, *, shared: bool) -> tuple[Any, str]:
         return layer, "shared with an embedding"
     if isinstance(layer, Conv1D):
         weight = weight.T.contiguous()
-    packed = PackedLinear(reorder(weight), layer.bias)
+    packed = PackedLinear(reorder(weight), layer.bias, layer.weight if shared else None)
     return (packed, "packed") if _agrees(packed, weight) else (layer, "differs from the plain product")
 
 

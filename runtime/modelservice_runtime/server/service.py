@@ -161,7 +161,11 @@ class Service:
         return model == settings.served_name or model in settings.aliases or model in settings.adapters
 
     async def submit(self, task: LoadedTask, request: Any) -> Submission:
-        """Prepare a request and queue its items, all or none. Raises InvalidInput, QueueFull or Draining."""
+        """Prepare a request and queue its items, all or none. Raises InvalidInput, QueueFull or Draining.
+
+        A full queue refuses at once: preparing what is then refused would take the processors from what is computed.
+        """
+        task.scheduler.check_room()
         began = time.monotonic()
         items = await asyncio.get_running_loop().run_in_executor(self._pool, task.prepare, request)
         self.metrics.stage("decode_input" if self.reads_media else "tokenize", time.monotonic() - began)

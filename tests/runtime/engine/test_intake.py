@@ -56,3 +56,21 @@ def test_preempted_ticket_comes_first_when_put_back() -> None:
     intake.take([first])
     intake.put_back(first)
     assert intake.peek(2) == [first, second]
+
+
+@pytest.mark.parametrize("waiting", [(1, 1), (100,)])
+def test_room_is_denied_when_not_even_the_smallest_item_would_be_taken(waiting: tuple[int, ...]) -> None:
+    intake = make_intake(requests=2, tokens=100)
+    intake.check_room()
+    for cost in waiting:
+        intake.submit("a", cost)
+    with pytest.raises(QueueFull):
+        intake.check_room()
+    assert intake.size == len(waiting)
+
+
+def test_room_is_denied_when_closed() -> None:
+    intake = make_intake()
+    intake.close()
+    with pytest.raises(Draining):
+        intake.check_room()

@@ -17,9 +17,9 @@ def settle(pace: PrefillPace, decode_seconds: float, token_seconds: float, pass_
     """Return the budget after many steps on a device where a pass takes a fixed time and one for each token."""
     for _ in range(60):
         pace.decoded(decode_seconds)
-        tokens = pace.budget(decoding=True)
+        tokens = pace.budget(8, 0)
         pace.filled(tokens, pass_seconds + tokens * token_seconds)
-    return pace.budget(decoding=True)
+    return pace.budget(8, 0)
 
 
 @pytest.mark.parametrize(("decode_seconds", "expected"), [(0.05, 50), (0.2, 200), (0.001, LEAST_TOKENS), (9.0, 512)])
@@ -43,21 +43,29 @@ def test_budget_follows_when_the_batch_grows_and_shrinks() -> None:
 def test_prompts_go_as_fast_as_they_can_when_nothing_is_decoded() -> None:
     pace = PrefillPace(512)
     settle(pace, 0.02, 0.001)
-    assert pace.budget(decoding=False) == 512
+    assert pace.budget(0, 5) == 512
+
+
+@pytest.mark.parametrize(("waiting", "times"), [(0, 1), (4, 1.5), (8, 2), (24, 4)])
+def test_budget_grows_with_the_prompts_that_wait_for_each_sequence_that_is_delayed(waiting: int, times: float) -> None:
+    pace = PrefillPace(512)
+    calm = settle(pace, 0.05, 0.001)
+    assert abs(pace.budget(8, waiting) - times * calm) <= times
+    assert pace.budget(8, 10**6) == 512
 
 
 def test_one_slow_pass_halves_the_budget_at_most() -> None:
     pace = PrefillPace(512)
     before = settle(pace, 0.1, 0.001)
     pace.filled(before, 30.0)
-    assert pace.budget(decoding=True) >= before // 2
+    assert pace.budget(8, 0) >= before // 2
 
 
 def test_quick_pass_over_few_tokens_leaves_the_budget_alone() -> None:
     pace = PrefillPace(512)
     before = settle(pace, 0.1, 0.001)
     pace.filled(4, 0.01)
-    assert pace.budget(decoding=True) == before
+    assert pace.budget(8, 0) == before
 
 
 def test_short_prompts_share_a_pass_until_the_budget_is_spent() -> None:

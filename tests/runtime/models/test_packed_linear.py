@@ -13,7 +13,7 @@ from modelservice_runtime.config import Settings
 from modelservice_runtime.models import packed_linear
 from modelservice_runtime.models.device import Placement
 from modelservice_runtime.models.folder import open_folder
-from modelservice_runtime.models.loader import load_model
+from modelservice_runtime.models.loader import count_parameters, load_model
 from modelservice_runtime.models.packed_linear import PackedLinear, find_obstacle, pack_linears
 from tests.runtime.support.tiny_models import make_decoder
 
@@ -127,6 +127,15 @@ def test_weight_shared_with_a_large_embedding_is_not_doubled(monkeypatch: pytest
     assert packed_in(model)
 
 
+def test_weight_shared_with_an_embedding_is_counted_once() -> None:
+    model = make_gpt2()
+    known = sum(parameter.numel() for parameter in model.parameters())
+    pack_linears(model)
+    assert isinstance(model.lm_head, PackedLinear)
+    assert model.lm_head.weight is model.transformer.wte.weight
+    assert count_parameters(model) == known
+
+
 def test_model_that_asks_its_layers_for_their_dtype_is_packed_without_a_second_copy() -> None:
     torch.manual_seed(0)
     config = T5Config(vocab_size=90, d_model=48, d_ff=64, d_kv=24, num_layers=2, num_heads=2, decoder_start_token_id=0)
@@ -135,7 +144,8 @@ def test_model_that_asks_its_layers_for_their_dtype_is_packed_without_a_second_c
         expected = model(input_ids=TOKENS, decoder_input_ids=TOKENS).logits
         pack_linears(model)
         assert torch.allclose(model(input_ids=TOKENS, decoder_input_ids=TOKENS).logits, expected, atol=1e-4)
-    weights = [model.get_submodule(name).weight for name in packed_in(model)]
+    assert model.lm_head.weight is model.shared.weight
+    weights = [weight for weight in model.parameters() if isinstance(weight, packed_linear.PackedWeight)]
     assert weights
     assert all(weight._plain is None for weight in weights)
 

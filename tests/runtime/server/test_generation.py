@@ -275,6 +275,19 @@ def test_request_is_refused_with_429_when_the_queue_is_full(slow_server: Running
     )
 
 
+def test_full_queue_refuses_before_a_request_is_prepared(slow_server: RunningServer) -> None:
+    unknown_token = {"prompt": [10**6], "max_tokens": 1}
+    assert slow_server.post("/v1/completions", **unknown_token).status_code == 400
+    limit = slow_server.settings.limits.max_queue
+    with ThreadPoolExecutor(16) as pool:
+        jobs = [pool.submit(slow_server.post, "/v1/completions", **{**LONG, "max_tokens": 60}) for _ in range(16)]
+        wait_until(lambda: slow_server.stats()["queued"] == limit, "the queue is full", 5)
+        refused = slow_server.post("/v1/completions", **unknown_token)
+        for job in jobs:
+            job.result()
+    assert refused.status_code == 429
+
+
 def test_request_ends_with_504_when_it_takes_too_long(decoder_folder: Path) -> None:
     with running(decoder_folder, limits={"request_seconds": 0.2}) as server, slowed(server):
         response = server.post("/v1/completions", **LONG)
