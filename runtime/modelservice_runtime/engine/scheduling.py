@@ -9,7 +9,7 @@ had.
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -96,6 +96,7 @@ class Ticket:
 
     __slots__ = (
         "_events",
+        "_take",
         "cancel_reason",
         "cancelled_at",
         "cost",
@@ -120,6 +121,7 @@ class Ticket:
         self.ended_at: float | None = None
         self.made = 0
         self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._take: Callable[[Event], None] = self._events.put_nowait
 
     def deliver(self, event: Event) -> None:
         """Hand over an event; called on the event loop by the outbox."""
@@ -129,7 +131,13 @@ class Ticket:
         else:
             self.ended_at = now
             self.made = len(getattr(event.value, "tokens", ())) if isinstance(event, Done) else 0
-        self._events.put_nowait(event)
+        self._take(event)
+
+    def redirect(self, take: Callable[[Event], None]) -> None:
+        """Give all events to `take`, those that have come already first; `events` then yields nothing more."""
+        self._take = take
+        while not self._events.empty():
+            take(self._events.get_nowait())
 
     async def events(self) -> AsyncIterator[Any]:
         """Yield the values of all `Progress` and, last, of `Done`. Raises the error of `Failed`."""

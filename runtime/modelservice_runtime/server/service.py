@@ -10,10 +10,11 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from modelservice_runtime.config import Settings
-from modelservice_runtime.engine.scheduling import Cancelled, Ticket
+from modelservice_runtime.engine.scheduling import Cancelled, Done, Event, Failed, Ticket
 from modelservice_runtime.media.fetch import MOST_AT_ONCE
 from modelservice_runtime.models.folder import ModelFolder
 from modelservice_runtime.observability.journey import note_tickets
@@ -225,26 +226,23 @@ async def merge(tickets: Sequence[Ticket], deadline: float) -> AsyncIterator[tup
 
     Raises Cancelled("timeout") at `deadline` (monotonic), or what a ticket raises.
     """
-    queue: asyncio.Queue[tuple[int, Any, Exception | None]] = asyncio.Queue()
-
-    async def pump(index: int, ticket: Ticket) -> None:
-        try:
-            async for value in ticket.events():
-                queue.put_nowait((index, value, None))
-        except Exception as error:
-            queue.put_nowait((index, None, error))
-
-    pumps = [asyncio.ensure_future(pump(index, ticket)) for index, ticket in enumerate(tickets)]
+    queue: asyncio.Queue[tuple[int, Event]] = asyncio.Queue()
+    for index, ticket in enumerate(tickets):
+        ticket.redirect(partial(_put, queue, index))
+    loop = asyncio.get_running_loop()
+    late = Failed(Cancelled("timeout"))
+    timer = loop.call_at(loop.time() + deadline - time.monotonic(), _put, queue, 0, late)
+    missing = len(tickets)
     try:
-        while not (queue.empty() and all(pump.done() for pump in pumps)):
-            try:
-                async with asyncio.timeout_at(asyncio.get_running_loop().time() + deadline - time.monotonic()):
-                    index, value, error = await queue.get()
-            except TimeoutError:
-                raise Cancelled("timeout") from None
-            if error is not None:
-                raise error
-            yield index, value
+        while missing:
+            index, event = await queue.get()
+            if isinstance(event, Failed):
+                raise event.error
+            missing -= isinstance(event, Done)
+            yield index, event.value
     finally:
-        for pump_task in pumps:
-            pump_task.cancel()
+        timer.cancel()
+
+
+def _put(queue: asyncio.Queue[tuple[int, Event]], index: int, event: Event) -> None:
+    queue.put_nowait((index, event))
