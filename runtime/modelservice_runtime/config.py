@@ -48,6 +48,7 @@ from modelservice_runtime.sections import (
     Section,
     SecuritySection,
     ServerSection,
+    VerificationSection,
 )
 
 __all__ = [
@@ -90,6 +91,7 @@ class Settings(BaseSettings):
     security: SecuritySection = SecuritySection()
     media: MediaSection = MediaSection()
     lifecycle: LifecycleSection = LifecycleSection()
+    verification: VerificationSection = VerificationSection()
     limits: LimitsSection = LimitsSection()
     observability: ObservabilitySection = ObservabilitySection()
 

@@ -13,6 +13,7 @@ code. The module imports the standard library only, because it is loaded before 
     ├── SourceUnavailable        69  the source does not answer, retries included
     │   └── ChecksumMismatch     69  the bytes that arrived are not the bytes that were announced
     ├── DiskFull                 71  the model does not fit the volume
+    ├── NotVerified              76  the model answers the golden request in another way than it should
     ├── NotAllowed               77  the credentials are missing or refused
     │   └── ModelGated           77  the credentials are good, the licence was not accepted
     └── EngineFault               1  the engine failed in a way that a restart may cure
@@ -33,6 +34,7 @@ class ExitCode(IntEnum):
     ACCELERATOR_MISSING = 67
     SOURCE_UNAVAILABLE = 69
     DISK_FULL = 71
+    NOT_VERIFIED = 76
     NOT_ALLOWED = 77
 
 
@@ -49,6 +51,7 @@ class Reason(StrEnum):
     DISK_FULL = "DiskFull"
     MODEL_AUTH_FAILED = "ModelAuthFailed"
     MODEL_GATED = "ModelGated"
+    GOLDEN_REQUEST_FAILED = "GoldenRequestFailed"
     ENGINE_ERROR = "EngineError"
     CUDA_OUT_OF_MEMORY = "CudaOutOfMemory"
 
@@ -136,6 +139,14 @@ class DiskFull(RuntimeFault):
     exit_code = ExitCode.DISK_FULL
     reason = Reason.DISK_FULL
     default_hint = "enlarge the volume or the pod's ephemeral-storage limit, or leave files out with spec.model.files"
+
+
+class NotVerified(RuntimeFault):
+    """The model loads, and does not answer the golden request as it should."""
+
+    exit_code = ExitCode.NOT_VERIFIED
+    reason = Reason.GOLDEN_REQUEST_FAILED
+    default_hint = "compare the answer with spec.rollout.verification.expect: is it the right model and dtype?"
 
 
 class NotAllowed(RuntimeFault):

@@ -147,6 +147,20 @@ class LifecycleSection(Section):
     drain_seconds: Seconds = Field(default=45, description="Time that running requests get after SIGTERM.")
 
 
+class VerificationSection(Section):
+    """A request with a known answer, which the server puts to itself before it is ready."""
+
+    path: str = Field(
+        default="",
+        max_length=1024,
+        pattern=r"^(/[!-~]*)?$",
+        description="Path of the request; the server is ready once it is answered; empty: no such request.",
+    )
+    body: str = Field(default="", max_length=16384, description="JSON body of the request; empty: GET.")
+    expect: str = Field(default="", max_length=1024, description="Text that the answer must contain.")
+    timeout_seconds: Seconds = Field(default=60, gt=0, description="Time that the answer may take.")
+
+
 class LimitsSection(Section):
     """Bounds on what one client, and all of them, may ask for."""
 

@@ -89,7 +89,13 @@ EVERYTHING = service(
     },
     cache={"strategy": "None"},
     loader={"resources": {"limits": {"memory": "2Gi"}}, "startupBudgetSeconds": 600},
-    rollout={"strategy": "Auto", "maxSurge": 0, "maxUnavailable": 1, "progressDeadlineSeconds": 1800},
+    rollout={
+        "strategy": "Auto",
+        "maxSurge": 0,
+        "maxUnavailable": 1,
+        "progressDeadlineSeconds": 1800,
+        "verification": {"path": "/v1/completions?a=b", "body": "{}", "expect": "Paris", "timeoutSeconds": 30},
+    },
     termination={"drainSeconds": 45},
     network={
         "service": {"type": "LoadBalancer", "port": 8080, "annotations": {"a/b": "c"}},
@@ -225,7 +231,6 @@ NOT_YET = (
         "only Auto and RollingUpdate and Recreate work",
     ),
     Row("rollback", service(rollout={"autoRollback": True}), "spec.rollout.autoRollback", "remove it"),
-    Row("verification", service(rollout={"verification": {"path": "/"}}), "spec.rollout.verification", "remove it"),
     Row("retained cache", service(deletionPolicy="RetainCache"), "spec.deletionPolicy", "set it to Delete"),
 )
 
@@ -340,6 +345,12 @@ INVALID = (
         service(rollout={"canary": {"weight": 101}}),
         "spec.rollout.canary.weight",
         "less than or equal to 100",
+    ),
+    Row(
+        "a golden request without a path",
+        service(rollout={"verification": {"path": "v1/completions"}}),
+        "spec.rollout.verification.path",
+        "such as /v1/completions",
     ),
     Row("a surge of words", service(rollout={"maxSurge": "some"}), "spec.rollout.maxSurge", "a percentage"),
     Row(

@@ -153,6 +153,11 @@ def _routed() -> Case:
     return make_modelservice().with_spec(network=network).build(), None
 
 
+def _verified() -> Case:
+    golden = {"path": "/v1/completions", "body": '{"model": "chat", "prompt": "2 + 2 ="}', "expect": " 4"}
+    return make_modelservice().with_spec(rollout={"verification": golden}).build(), None
+
+
 def _suspended() -> Case:
     autoscaling = {"minReplicas": 2, "maxReplicas": 6}
     return make_modelservice().with_spec(suspend=True, autoscaling=autoscaling).build(), None
@@ -180,7 +185,7 @@ CASES: dict[str, Callable[[], Case]] = {
     for function in (
         _minimal, _hub_with_token, _https_with_header, _bucket, _image, _claim, _gpu_by_profile, _gpu_simulated,
         _gpu_slices, _placed, _autoscaled, _scaled_by_others, _exposed, _secured, _adapted, _observed, _routed,
-        _suspended, _merged,
+        _suspended, _merged, _verified,
     )
 }  # fmt: skip
 

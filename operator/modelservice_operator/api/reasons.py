@@ -64,6 +64,8 @@ class Reason(StrEnum):
     ENGINE_ERROR = "EngineError"
     PROBE_TIMEOUT = "ProbeTimeout"
     BAD_SETTINGS = "BadSettings"
+    # Verified
+    GOLDEN_REQUEST_FAILED = "GoldenRequestFailed"
     # Progressing
     ROLLOUT_BLOCKED = "RolloutBlocked"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
@@ -90,6 +92,7 @@ class Reason(StrEnum):
     AVAILABLE = "Available"
     ASSIGNED = "Assigned"
     SERVING = "Serving"
+    VERIFIED = "Verified"
     ROLLING_OUT = "RollingOut"
     ROLLOUT_COMPLETE = "RolloutComplete"
     REACHABLE = "Reachable"
@@ -241,6 +244,10 @@ _RUNTIME: Final[dict[Reason, ReasonDetail]] = {
 }
 
 _ROLLOUT: Final[dict[Reason, ReasonDetail]] = {
+    Reason.GOLDEN_REQUEST_FAILED: ReasonDetail(
+        "The new revision does not answer the request of spec.rollout.verification as expected, and gets no requests.",
+        "Compare the answer in the message with spec.rollout.verification.expect: is it the right model and dtype?",
+    ),
     Reason.ROLLOUT_BLOCKED: ReasonDetail(
         "A new revision cannot start for want of room, and the old one is kept.",
         "Free what the message says is missing, or set spec.rollout.strategy to Recreate.",
@@ -295,6 +302,7 @@ _GOOD: Final[dict[Reason, ReasonDetail]] = {
     Reason.AVAILABLE: ReasonDetail("The model's files are in the pods."),
     Reason.ASSIGNED: ReasonDetail("Every pod has a node."),
     Reason.SERVING: ReasonDetail("The server is ready."),
+    Reason.VERIFIED: ReasonDetail("Every ready replica has answered the golden request as expected."),
     Reason.ROLLING_OUT: ReasonDetail("A revision is being rolled out."),
     Reason.ROLLOUT_COMPLETE: ReasonDetail("Every replica runs the current revision."),
     Reason.REACHABLE: ReasonDetail("The Service and the routes asked for exist."),
@@ -320,6 +328,7 @@ READY_ORDER: Final[tuple[ConditionType, ...]] = (
     ConditionType.SPEC_VALID,
     ConditionType.MODEL_AVAILABLE,
     ConditionType.SCHEDULED,
+    ConditionType.VERIFIED,
     ConditionType.RUNTIME_READY,
     ConditionType.PROGRESSING,
     ConditionType.NETWORK_READY,

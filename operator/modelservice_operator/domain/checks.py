@@ -40,6 +40,9 @@ def judge(world: World) -> dict[ConditionType, Verdict]:
 def _applies(type_: ConditionType, world: World) -> bool:
     if type_ is ConditionType.SUSPENDED:
         return world.service.spec.suspend
+    if type_ is ConditionType.VERIFIED:
+        asked = world.service.spec.rollout.verification is not None
+        return asked or world.failure_for(type_) is not None
     return type_ is not ConditionType.AUTOSCALER_READY or is_autoscaled_by_us(world.service)
 
 
@@ -98,6 +101,16 @@ def _scheduled(world: World) -> Verdict:
     if world.pods.current and all(map(is_placed, world.pods.current)):
         return _good(Reason.ASSIGNED)
     return _unknown("Waiting for the scheduler")
+
+
+def _verified(world: World) -> Verdict:
+    if failure := world.failure_for(ConditionType.VERIFIED):
+        return _failed(failure)
+    if world.wanted == 0:
+        return _unknown("No replica is asked for")
+    if world.pods.ready:
+        return _good(Reason.VERIFIED)
+    return _unknown("The golden request is asked when the server is warm")
 
 
 def _runtime_ready(world: World) -> Verdict:
@@ -220,6 +233,7 @@ _CHAIN: Final[dict[ConditionType, Callable[[World], Verdict]]] = {
     ConditionType.SPEC_VALID: _spec_valid,
     ConditionType.MODEL_AVAILABLE: _model_available,
     ConditionType.SCHEDULED: _scheduled,
+    ConditionType.VERIFIED: _verified,
     ConditionType.RUNTIME_READY: _runtime_ready,
     ConditionType.PROGRESSING: _progressing,
     ConditionType.NETWORK_READY: _network_ready,

@@ -40,8 +40,10 @@ def strategy_of(service: ModelService, uses_accelerator: bool) -> dict[str, Any]
 
 
 def startup_failures(service: ModelService) -> int:
-    """How many probes a start may fail: the budget divided by the period."""
+    """How many probes a start may fail: the budget, and the time of the golden request, divided by the period."""
+    golden = service.spec.rollout.verification
     budget = service.spec.loader.startup_budget_seconds or DEFAULT_STARTUP_SECONDS
+    budget += golden.timeout_seconds if golden is not None else 0
     return max(1, math.ceil(budget / STARTUP_PERIOD_SECONDS))
 
 

@@ -16,6 +16,7 @@ from .api_keys import keys_settings
 from .placement import Placement
 from .source import model_dir
 from .tracing import tracing_settings
+from .verification import verification_settings
 
 _DUMPER: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
@@ -48,6 +49,7 @@ def runtime_settings(service: ModelService, placement: Placement) -> dict[str, A
         "server": {"host": "0.0.0.0", "port": INFERENCE_PORT, "admin_port": ADMIN_PORT},
         "lifecycle": {"drain_seconds": spec.termination.drain_seconds},
         **keys_settings(service),
+        **verification_settings(service),
         **tracing_settings(service),
     }
 

@@ -133,6 +133,7 @@ _CONDITIONS: dict[Reason, ConditionType] = {
     Reason.UNTOLERATED_TAINT: ConditionType.SCHEDULED,
     Reason.NO_MATCHING_NODE: ConditionType.SCHEDULED,
     Reason.CLAIM_PENDING: ConditionType.SCHEDULED,
+    Reason.GOLDEN_REQUEST_FAILED: ConditionType.VERIFIED,
 }
 
 

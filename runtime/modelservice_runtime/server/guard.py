@@ -20,6 +20,8 @@ from modelservice_runtime.server.keys import Keyring, needs_key
 
 UNMATCHED = "_unmatched"
 MODEL_KEY = "modelservice.model"
+OWN_KEY = "modelservice.own"
+"""Key of a scope that the process itself made: it needs no API key, and is answered while others have to wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class Guard:
 
     def _check_key(self, scope: Scope) -> None:
         """Raise ApiError 401 or 429 when the server has keys and the request has none that may ask."""
-        if self._keys is not None and needs_key(scope["method"], scope["path"]):
+        if self._keys is not None and OWN_KEY not in scope and needs_key(scope["method"], scope["path"]):
             given = [value for name, value in scope["headers"] if name == b"authorization"]
             self._keys.admit(given[0].decode("latin-1") if given else "")
 

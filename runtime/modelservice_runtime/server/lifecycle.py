@@ -1,10 +1,11 @@
 """The states of the process, and what each means to a probe.
 
-    importing -> loading -> warming -> ready -> draining
+    importing -> loading -> warming -> (verifying ->) ready -> draining
                         (any) -> failed
 
-Startup succeeds once the model is warm; readiness means that requests are answered; liveness fails only when waiting
-cannot help: the engine failed, or its thread has been silent for longer than any step may take.
+Startup succeeds once the model is warm and, where there is a golden request, has answered it; readiness means that
+requests are answered; liveness fails only when waiting cannot help: the engine failed, or its thread has been silent
+for longer than any step may take.
 """
 
 import time
@@ -19,13 +20,14 @@ class State(StrEnum):
     IMPORTING = "importing"
     LOADING = "loading"
     WARMING = "warming"
+    VERIFYING = "verifying"
     READY = "ready"
     DRAINING = "draining"
     FAILED = "failed"
 
 
-ORDER: Final = (State.IMPORTING, State.LOADING, State.WARMING, State.READY, State.DRAINING)
-STARTING: Final = (State.IMPORTING, State.LOADING, State.WARMING)
+STARTING: Final = (State.IMPORTING, State.LOADING, State.WARMING, State.VERIFYING)
+ORDER: Final = (*STARTING, State.READY, State.DRAINING)
 
 
 class Lifecycle:

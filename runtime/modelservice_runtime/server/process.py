@@ -1,6 +1,7 @@
 """All parts of the server and their order.
 
-Order of the start: the admin port answers first, then the inference port, then torch is imported. Order of the end:
+Order of the start: the admin port answers first, then the inference port, then torch is imported; where there is a
+golden request, the server is ready once it is answered. Order of the end:
 readiness is withdrawn at once; requests are still taken for a moment, because balancers learn of it late; then new ones
 are refused and the accepted are finished within `lifecycle.drain_seconds`; what is left is cancelled.
 """
@@ -23,6 +24,7 @@ from modelservice_runtime.observability.metrics import Metrics
 from modelservice_runtime.server.admin import AdminApp
 from modelservice_runtime.server.connection import GuardedConnection
 from modelservice_runtime.server.engine import prepare_engine, report_ready
+from modelservice_runtime.server.golden import check_golden
 from modelservice_runtime.server.lifecycle import Lifecycle, State
 from modelservice_runtime.server.service import Service
 from modelservice_runtime.server.status import describe_status
@@ -76,13 +78,15 @@ class ServerProcess:
         self._hurry = asyncio.Event()
         self._fault: RuntimeFault | None = None
         self._rpc: RpcServer | None = None
+        self._app: ASGIApp | None = None
+        self._verifying: asyncio.Task[None] | None = None
         self._servers: list[tuple[_Server, asyncio.Task[None]]] = []
 
     async def run(self) -> None:
         """Start, serve until `stop` or a fault, and end in order. Raises RuntimeFault when it cannot go on."""
         loop = asyncio.get_running_loop()
         thread = TorchThread(
-            lambda: self._prepare(loop, thread.wake), self._on_ready, lambda e: self._on_fault(loop, e)
+            lambda: self._prepare(loop, thread.wake), lambda: self._on_warm(loop), lambda e: self._on_fault(loop, e)
         )
         self.service.heartbeat_age = lambda: thread.heartbeat_age
         self._metrics.observe_live(self._stats, self.service.heartbeat_age)
@@ -120,7 +124,8 @@ class ServerProcess:
         from modelservice_runtime.server.app import build_app  # noqa: PLC0415 - FastAPI is imported after the probes answer
 
         server = self._settings.server
-        await self._listen(build_app(self.service), server.port, "server.port")
+        self._app = build_app(self.service)
+        await self._listen(self._app, server.port, "server.port")
         if server.playground:
             host = "127.0.0.1" if server.host in EVERYWHERE else server.host
             self._announce(f"http://{host}:{server.port}")
@@ -155,12 +160,37 @@ class ServerProcess:
     def _prepare(self, loop: asyncio.AbstractEventLoop, wake: Any) -> Steps:
         return prepare_engine(self.service, loop, wake)
 
+    def _on_warm(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Take that the model is warm; called on the torch thread."""
+        if self._settings.verification.path:
+            self._lifecycle.enter(State.VERIFYING)
+            loop.call_soon_threadsafe(self._verify, loop)
+        else:
+            self._on_ready()
+
     def _on_ready(self) -> None:
         self._lifecycle.enter(State.READY)
         report_ready(self.service)
 
+    def _verify(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to ask the golden request, unless the process ends already."""
+        if not self._ended.is_set():
+            self._verifying = asyncio.create_task(self._ask_golden(loop))
+
+    async def _ask_golden(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._app is None:
+            return
+        try:
+            await check_golden(self._app, self._settings.verification)
+        except Exception as error:
+            if not self._ended.is_set():
+                self._on_fault(loop, error)
+            return
+        if not self._ended.is_set():
+            self._on_ready()
+
     def _on_fault(self, loop: asyncio.AbstractEventLoop, error: BaseException) -> None:
-        """Take what ended the torch thread; called on that thread."""
+        """Take what the process cannot go on with: what ended the torch thread, or a wrong answer. Any thread."""
         self._fault = fault = _as_fault(error)
         self._lifecycle.fail({"reason": str(fault.reason), "message": str(fault), "hint": fault.hint})
         self._metrics.ready.labels(self._metrics.model).set(0)
@@ -198,6 +228,8 @@ class ServerProcess:
 
     async def _stop(self, thread: TorchThread) -> None:
         """Close the servers, letting answers in flight go out, and end the thread."""
+        if self._verifying is not None:
+            self._verifying.cancel()
         for server, _ in reversed(self._servers):
             server.should_exit = True
         if self._rpc is not None:

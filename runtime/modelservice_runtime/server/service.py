@@ -22,7 +22,7 @@ from modelservice_runtime.observability.metrics import Metrics
 from modelservice_runtime.observability.tracing import open_tracer
 from modelservice_runtime.protocols.instances import is_slow, read_instances, write_results
 from modelservice_runtime.server.errors import ApiError
-from modelservice_runtime.server.guard import MODEL_KEY
+from modelservice_runtime.server.guard import MODEL_KEY, OWN_KEY
 from modelservice_runtime.server.keys import open_keys
 from modelservice_runtime.server.lifecycle import Lifecycle
 from modelservice_runtime.tasks.base import LoadedTask, TaskInfo
@@ -142,7 +142,8 @@ class Service:
                 404, f"there is no model {model[:80]!r} here; this server serves {served!r}",
                 code="model_not_found", param="model", rejected="invalid",
             )  # fmt: skip
-        if self.task is None or self.info is None or self.lifecycle.is_starting:
+        waits = self.lifecycle.is_starting and OWN_KEY not in request.scope
+        if self.task is None or self.info is None or waits:
             raise ApiError(
                 503, f"the model is not ready yet ({self.lifecycle.state}); try again shortly",
                 code="not_ready", rejected="not_ready",

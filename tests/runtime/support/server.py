@@ -83,6 +83,11 @@ class RunningServer:
         except BaseException as error:
             self.error = error
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process, here a thread, has not ended."""
+        return self._thread.is_alive()
+
     def wait_ready(self) -> "RunningServer":
         """Wait until the model answers."""
         wait_until(lambda: self.error is not None or self._is("/readyz"), "ready", READY_SECONDS)

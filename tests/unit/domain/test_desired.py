@@ -276,6 +276,15 @@ def test_traces_go_to_the_collector_under_the_services_name() -> None:
     assert "observability" not in _settings(make_modelservice())
 
 
+def test_golden_request_is_told_to_the_runtime_and_has_its_time_in_the_startup_budget() -> None:
+    golden = {"path": "/v1/completions", "body": "{}", "expect": "4", "timeoutSeconds": 20}
+    builder = make_modelservice().with_spec(rollout={"verification": golden}, loader={"startupBudgetSeconds": 90})
+    told = {"path": "/v1/completions", "body": "{}", "expect": "4", "timeout_seconds": 20}
+    assert _settings(builder)["verification"] == told
+    assert "verification" not in _settings(make_modelservice())
+    assert _pod(builder)["containers"][0]["startupProbe"]["failureThreshold"] == 110
+
+
 def test_no_pod_and_no_autoscaler_is_asked_for_when_a_service_is_suspended() -> None:
     builder = make_modelservice().with_spec(suspend=True, autoscaling={"minReplicas": 2, "maxReplicas": 3})
     assert _child("Deployment", builder)["spec"]["replicas"] == 0

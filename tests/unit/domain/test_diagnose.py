@@ -133,6 +133,7 @@ def test_missing_object_is_named_when_a_container_cannot_be_configured(message: 
         (ExitCode.ACCELERATOR_MISSING, Reason.ACCELERATOR_MISSING),
         (ExitCode.SOURCE_UNAVAILABLE, Reason.SOURCE_UNAVAILABLE),
         (ExitCode.DISK_FULL, Reason.DISK_FULL),
+        (ExitCode.NOT_VERIFIED, Reason.GOLDEN_REQUEST_FAILED),
         (ExitCode.NOT_ALLOWED, Reason.MODEL_AUTH_FAILED),
     ],
 )

@@ -455,6 +455,30 @@ def test_service_is_ready_when_the_gateway_has_accepted_its_route() -> None:
     assert _said(_route_status(*good)) == ("True", "Ready")
 
 
+GOLDEN = MOUNTED.with_spec(rollout={"verification": {"path": "/v1/completions", "body": "{}", "expect": "Paris"}})
+
+
+def test_revision_is_verified_when_its_pods_have_answered_the_golden_request() -> None:
+    pod = make_pod(GOLDEN.build())
+    waiting = _status(GOLDEN, pod.scheduled().running())
+    assert _condition(waiting, "Verified")["status"] == "Unknown"
+    assert _said(waiting) == ("False", "Starting")
+    status = _status(GOLDEN, pod.ready(), counts=COUNTS)
+    assert _said(status, "Verified") == ("True", "Verified")
+    assert _said(status) == ("True", "Ready")
+
+
+def test_wrong_answer_is_told_first_and_the_earlier_revision_serves_on() -> None:
+    word = {"reason": "GoldenRequestFailed", "message": "should have answered 'Paris'", "hint": "compare"}
+    earlier = make_pod(MOUNTED.build(), name="a", template_hash="5c1a").ready()
+    failing = make_pod(GOLDEN.build(), name="b").scheduled().crashed("server", 76, json.dumps(word))
+    status = _status(GOLDEN, earlier, failing, counts={**COUNTS, "replicas": 2})
+    assert _said(status) == _said(status, "Verified") == ("False", "GoldenRequestFailed")
+    assert _condition(status)["message"] == "should have answered 'Paris'"
+    assert status["lastFailure"]["hint"] == "compare"
+    assert status["phase"] == "Degraded"
+
+
 def test_suspended_service_says_so() -> None:
     status = _status(MOUNTED.with_spec(suspend=True, autoscaling={"maxReplicas": 3}))
     assert _said(status) == ("False", "Suspended")

@@ -84,7 +84,6 @@ _LIMITS: Final[tuple[_Absent | _Only, ...]] = (
     _Only("rollout.strategy", ("Auto", "RollingUpdate", "Recreate"), "use one of them or remove it"),
     _Only("rollout.autoRollback", (False,), "remove it, and go back with `kubectl apply` of the earlier manifest"),
     _Absent("rollout.canary", "remove it"),
-    _Absent("rollout.verification", "remove it"),
     _Only("deletionPolicy", ("Delete",), "set it to Delete or remove it"),
 )
 

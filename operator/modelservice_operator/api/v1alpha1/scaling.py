@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from ..markers import Atomic, Cel
+from ..markers import Atomic, Cel, matches
 from .block import Block
 from .fields import IntOrPercent, OpenObject, Text
 
@@ -122,12 +122,16 @@ class Canary(Block):
 class Verification(Block):
     """A request that a new revision must answer before it serves."""
 
-    path: Annotated[str, Field(min_length=1, max_length=1024)]
+    path: Annotated[
+        str,
+        Field(min_length=1, max_length=1024),
+        matches("^/[!-~]*$", "must be the path of a request, such as /v1/completions"),
+    ]
     """Path of the request, such as /v1/completions."""
     body: Annotated[str, Field(max_length=16384)] = ""
-    """Body of the request."""
+    """JSON body of the request; empty means a GET without one."""
     expect: Text = ""
-    """Text that the answer must contain."""
+    """Text that the answer must contain; empty means that any answer but an error will do."""
     timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
     """How long the answer may take, in seconds."""
 
