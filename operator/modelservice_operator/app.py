@@ -182,6 +182,7 @@ class Operator:
             default_runtime_image=self._settings.default_runtime_image,
             image_pull_policy=self._settings.image_pull_policy,
             operator_namespace=self._settings.namespace,
+            prometheus_url=self._settings.prometheus_url,
         )
 
     def _kinds(self) -> list[str]:

@@ -52,6 +52,11 @@ class Settings(BaseSettings):
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
         "IfNotPresent", description="pull policy of the runtime image"
     )
+    prometheus_url: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="address of the Prometheus that KEDA asks for metrics of model servers; default: none",
+    )
     listen_port: int = Field(8080, ge=1, le=65535, description="port of /metrics, /healthz and /readyz")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe level to log")
     resync_seconds: float = Field(600, ge=5, description="interval of the complete lists")

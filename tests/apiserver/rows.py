@@ -146,6 +146,21 @@ VALID = (
     Row("autoscaling with defaults", service(autoscaling={"maxReplicas": 3})),
     Row("no accelerator", service(accelerator={"count": 0})),
     Row("empty blocks", service(runtime={}, resources={}, scheduling={}, cache={}, loader={}, rollout={}, network={})),
+    Row("KEDA with defaults", service(autoscaling={"backend": "KEDA", "maxReplicas": 2})),
+    Row(
+        "KEDA from zero",
+        service(
+            autoscaling={
+                "backend": "KEDA",
+                "minReplicas": 0,
+                "maxReplicas": 2,
+                "metrics": [
+                    {"type": "QueueDepth", "target": "4"},
+                    {"type": "Custom", "target": "0.5", "query": "sum(rate(gateway_requests_total[1m]))"},
+                ],
+            }
+        ),
+    ),
     Row("null is the same as leaving out", service(runtime=None, autoscaling=None, replicas=None)),
     Row("null entries of maps", service(resources={"limits": {"cpu": None}}, scheduling={"nodeSelector": {"a": None}})),
     Row("Recreate", service(rollout={"strategy": "Recreate"})),
@@ -187,13 +202,12 @@ NOT_YET = (
         "spec.scheduling.resourceClaims",
         "use spec.accelerator",
     ),
-    Row("KEDA", service(autoscaling={"backend": "KEDA", "maxReplicas": 2}), "spec.autoscaling.backend", "use HPA"),
     *(
         Row(
             f"metric {kind}",
             service(autoscaling={"maxReplicas": 2, "metrics": [{"type": kind, "target": "4"}]}),
             "spec.autoscaling.metrics",
-            "only the types CPU and Memory work",
+            "only the types CPU and Memory work with HPA",
         )
         for kind in ("QueueDepth", "Concurrency", "Custom")
     ),
@@ -303,6 +317,33 @@ INVALID = (
         service(autoscaling={"minReplicas": 0, "maxReplicas": 2}),
         "spec.autoscaling.minReplicas",
         "set it to 1 or more",
+    ),
+    Row(
+        "KEDA from zero with a metric of the pods",
+        service(
+            autoscaling={
+                "backend": "KEDA",
+                "minReplicas": 0,
+                "maxReplicas": 2,
+                "metrics": [{"type": "QueueDepth", "target": "4"}],
+            }
+        ),
+        "spec.autoscaling.minReplicas",
+        "add one of type Custom",
+    ),
+    Row(
+        "a custom metric of KEDA without a query",
+        service(
+            autoscaling={"backend": "KEDA", "maxReplicas": 2, "metrics": [{"type": "Custom", "target": "4"}]},
+        ),
+        "spec.autoscaling.metrics",
+        "needs a query",
+    ),
+    Row(
+        "a queue of no length",
+        service(autoscaling={"backend": "KEDA", "maxReplicas": 2, "metrics": [{"type": "QueueDepth", "target": "0"}]}),
+        "spec.autoscaling.metrics[0].target",
+        "above zero",
     ),
     Row(
         "bounds for an external scaler",

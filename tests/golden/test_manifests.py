@@ -108,6 +108,20 @@ def _autoscaled() -> Case:
     return make_modelservice().with_spec(autoscaling=block, availability={"minAvailable": "50%"}).build(), None
 
 
+def _scaled_by_keda() -> Case:
+    requests = 'sum(rate(gateway_requests_total{service="chat"}[1m]))'
+    metrics = [
+        {"type": "QueueDepth", "target": "4"},
+        {"type": "Concurrency", "target": "16"},
+        {"type": "Custom", "target": "0.5", "query": requests},
+        {"type": "CPU", "target": "70%"},
+        {"type": "Memory", "target": "8Gi"},
+    ]
+    behavior = {"scaleDown": {"stabilizationWindowSeconds": 120}}
+    block = {"backend": "KEDA", "minReplicas": 0, "maxReplicas": 6, "metrics": metrics, "behavior": behavior}
+    return make_modelservice().with_spec(autoscaling=block).build(), None
+
+
 def _scaled_by_others() -> Case:
     return make_modelservice().with_spec(autoscaling={"backend": "External"}, replicas=3).build(), None
 
@@ -184,8 +198,8 @@ CASES: dict[str, Callable[[], Case]] = {
     function.__name__.strip("_").replace("_", "-"): function
     for function in (
         _minimal, _hub_with_token, _https_with_header, _bucket, _image, _claim, _gpu_by_profile, _gpu_simulated,
-        _gpu_slices, _placed, _autoscaled, _scaled_by_others, _exposed, _secured, _adapted, _observed, _routed,
-        _suspended, _merged, _verified,
+        _gpu_slices, _placed, _autoscaled, _scaled_by_keda, _scaled_by_others, _exposed, _secured, _adapted, _observed,
+        _routed, _suspended, _merged, _verified,
     )
 }  # fmt: skip
 

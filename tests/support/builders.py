@@ -18,8 +18,9 @@ NAMESPACE = "team"
 IMAGE = "registry.example.com/modelservice-runtime:1.2"
 FACTS = Facts(
     IMAGE,
-    optional_kinds=frozenset({"ServiceMonitor", "PrometheusRule", "HTTPRoute"}),
+    optional_kinds=frozenset({"ServiceMonitor", "PrometheusRule", "HTTPRoute", "ScaledObject"}),
     operator_namespace="modelservice-system",
+    prometheus_url="http://prometheus.monitoring:9090",
 )
 
 CREATED = "2026-01-31T08:00:00Z"

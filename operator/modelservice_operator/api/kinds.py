@@ -31,6 +31,7 @@ CONFIG_MAP: Final = ChildKind("ConfigMap", "", "v1", "configmaps")
 DEPLOYMENT: Final = ChildKind("Deployment", "apps", "v1", "deployments")
 SERVICE: Final = ChildKind("Service", "", "v1", "services")
 HORIZONTAL_POD_AUTOSCALER: Final = ChildKind("HorizontalPodAutoscaler", "autoscaling", "v2", "horizontalpodautoscalers")
+SCALED_OBJECT: Final = ChildKind("ScaledObject", "keda.sh", "v1alpha1", "scaledobjects", optional=True)
 POD_DISRUPTION_BUDGET: Final = ChildKind("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets")
 NETWORK_POLICY: Final = ChildKind("NetworkPolicy", "networking.k8s.io", "v1", "networkpolicies")
 INGRESS: Final = ChildKind("Ingress", "networking.k8s.io", "v1", "ingresses")
@@ -44,6 +45,7 @@ CHILD_KINDS: Final[tuple[ChildKind, ...]] = (
     DEPLOYMENT,
     SERVICE,
     HORIZONTAL_POD_AUTOSCALER,
+    SCALED_OBJECT,
     POD_DISRUPTION_BUDGET,
     NETWORK_POLICY,
     INGRESS,

@@ -276,7 +276,8 @@ _NETWORK: Final[dict[Reason, ReasonDetail]] = {
     ),
     Reason.METRICS_UNAVAILABLE: ReasonDetail(
         "The autoscaler cannot read its metrics.",
-        "Install metrics-server, and set requests for the resource that is measured in spec.resources.",
+        "Install metrics-server and set requests for the resource that is measured in spec.resources; with KEDA, look "
+        "at the ScaledObject and at the operator's prometheusUrl.",
     ),
     Reason.CONFLICT: ReasonDetail(
         "Another autoscaler steers the same Deployment.", "Remove one of the two autoscalers."

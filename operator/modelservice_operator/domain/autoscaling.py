@@ -1,11 +1,14 @@
 """Metrics of a HorizontalPodAutoscaler."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from ..api.v1alpha1 import ModelService
 from ..api.v1alpha1.scaling import Metric
 
-_RESOURCES: Final = {"CPU": "cpu", "Memory": "memory"}
+RESOURCES: Final = {"CPU": "cpu", "Memory": "memory"}
+"""The metrics that metrics-server measures, as autoscalers call them."""
+
 _DEFAULT: Final = Metric(type="CPU", target="80%")
 
 
@@ -16,10 +19,15 @@ def is_autoscaled_by_us(service: ModelService) -> bool:
     return service.spec.autoscaling is not None and service.spec.autoscaling.backend == "HPA"
 
 
-def hpa_metrics(service: ModelService) -> list[dict[str, Any]]:
-    """The metrics as `autoscaling/v2` writes them; CPU at 80% of the request when none is given."""
+def metrics_of(service: ModelService) -> Sequence[Metric]:
+    """The metrics asked for; CPU at 80% of the request when none is."""
     block = service.spec.autoscaling
-    return [_metric(metric) for metric in (block.metrics if block and block.metrics else [_DEFAULT])]
+    return block.metrics if block and block.metrics else [_DEFAULT]
+
+
+def hpa_metrics(service: ModelService) -> list[dict[str, Any]]:
+    """The metrics as `autoscaling/v2` writes them."""
+    return [_metric(metric) for metric in metrics_of(service)]
 
 
 def _metric(metric: Metric) -> dict[str, Any]:
@@ -27,4 +35,4 @@ def _metric(metric: Metric) -> dict[str, Any]:
         target: dict[str, Any] = {"type": "Utilization", "averageUtilization": int(metric.target[:-1])}
     else:
         target = {"type": "AverageValue", "averageValue": metric.target}
-    return {"type": "Resource", "resource": {"name": _RESOURCES[metric.type], "target": target}}
+    return {"type": "Resource", "resource": {"name": RESOURCES[metric.type], "target": target}}

@@ -5,30 +5,21 @@ pod event to the next, so that a start costs one status write and not ten.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from ..api import kinds
 from ..api.names import child_name, service_url
 from ..api.reasons import DETAILS, ConditionType, Reason
 from ..api.uri import ModelUri
-from .autoscaling import is_autoscaled_by_us
 from .diagnose import Diagnosis
 from .pods import condition, has_fetched, is_placed
+from .scaling_checks import autoscaler_ready, has_autoscaler
 from .tree import Tree, items, number, text
+from .verdict import Verdict
+from .verdict import bad as _bad
+from .verdict import good as _good
+from .verdict import unknown as _unknown
 from .world import World
-
-Status = Literal["True", "False", "Unknown"]
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """One condition: its status, and why. `is_soft` says that the service works all the same."""
-
-    status: Status
-    reason: Reason
-    message: str
-    is_soft: bool = False
 
 
 def judge(world: World) -> dict[ConditionType, Verdict]:
@@ -43,19 +34,7 @@ def _applies(type_: ConditionType, world: World) -> bool:
     if type_ is ConditionType.VERIFIED:
         asked = world.service.spec.rollout.verification is not None
         return asked or world.failure_for(type_) is not None
-    return type_ is not ConditionType.AUTOSCALER_READY or is_autoscaled_by_us(world.service)
-
-
-def _good(reason: Reason, message: str = "") -> Verdict:
-    return Verdict("True", reason, message or DETAILS[reason].description)
-
-
-def _bad(reason: Reason, message: str = "") -> Verdict:
-    return Verdict("False", reason, message or DETAILS[reason].description)
-
-
-def _unknown(message: str) -> Verdict:
-    return Verdict("Unknown", Reason.PENDING, message)
+    return type_ is not ConditionType.AUTOSCALER_READY or has_autoscaler(world)
 
 
 def _failed(failure: tuple[Tree, Diagnosis]) -> Verdict:
@@ -117,12 +96,20 @@ def _runtime_ready(world: World) -> Verdict:
     if failure := world.failure_for(ConditionType.RUNTIME_READY):
         return _failed(failure)
     if world.wanted == 0:
-        return _bad(Reason.SUSPENDED if world.service.spec.suspend else Reason.SCALED_TO_ZERO)
+        return _no_replica(world)
     if _is_serving(world):
         return _good(Reason.SERVING, _simulation(world))
     what = "the server starts" if world.needed == 1 else f"{world.needed} replicas are ready"
     serving = "; the previous revision serves meanwhile" if world.pods.earlier_ready else ""
     return _bad(Reason.STARTING, f"Waiting until {what}{serving}")
+
+
+def _no_replica(world: World) -> Verdict:
+    if world.service.spec.suspend:
+        return _bad(Reason.SUSPENDED)
+    if world.is_autoscaled and world.service.spec.replicas is None:
+        return _bad(Reason.SCALED_TO_ZERO, "The autoscaler asks for no replica until there is work")
+    return _bad(Reason.SCALED_TO_ZERO)
 
 
 def _is_serving(world: World) -> bool:
@@ -165,8 +152,8 @@ def _network_ready(world: World) -> Verdict:
     service = world.state.children.get((kinds.SERVICE.kind, child_name(kinds.SERVICE.kind, name)))
     if service is None:
         return _bad(Reason.SERVICE_MISSING)
-    if world.missing_kinds:
-        missing = ", ".join(sorted(world.missing_kinds))
+    if unserved := world.missing_kinds - {kinds.SCALED_OBJECT.kind}:
+        missing = ", ".join(sorted(unserved))
         message = f"The cluster does not serve {missing}; install its CRD or remove the block of the spec"
         return Verdict("False", Reason.CRD_MISSING, message, is_soft=True)
     if problem := _route_problem(world):
@@ -191,21 +178,6 @@ def _route_problem(world: World) -> str:
                 return f"Gateway {gateway}: {text(found, 'message') or text(found, 'reason')}"
     silent = {parent.name for parent in block.parent_refs} - {text(parent, "parentRef", "name") for parent in parents}
     return f"No controller has answered for the Gateway {', '.join(sorted(silent))} yet" if silent else ""
-
-
-def _autoscaler_ready(world: World) -> Verdict:
-    name = child_name(kinds.HORIZONTAL_POD_AUTOSCALER.kind, world.service.metadata.name)
-    autoscaler = world.state.children.get((kinds.HORIZONTAL_POD_AUTOSCALER.kind, name)) or {}
-    for type_ in ("AbleToScale", "ScalingActive"):
-        found = condition(autoscaler, type_)
-        if text(found, "status") != "False" or text(found, "reason") == "ScalingDisabled":
-            continue
-        if text(found, "reason") == "AmbiguousSelector":
-            return _bad(Reason.CONFLICT, text(found, "message"))
-        return Verdict("False", Reason.METRICS_UNAVAILABLE, text(found, "message"), is_soft=True)
-    if text(condition(autoscaler, "ScalingActive"), "status") == "True":
-        return _good(Reason.SCALING_ACTIVE)
-    return _unknown("The autoscaler has not looked at its metrics yet")
 
 
 def _in_sync(world: World) -> Verdict:
@@ -237,7 +209,7 @@ _CHAIN: Final[dict[ConditionType, Callable[[World], Verdict]]] = {
     ConditionType.RUNTIME_READY: _runtime_ready,
     ConditionType.PROGRESSING: _progressing,
     ConditionType.NETWORK_READY: _network_ready,
-    ConditionType.AUTOSCALER_READY: _autoscaler_ready,
+    ConditionType.AUTOSCALER_READY: autoscaler_ready,
     ConditionType.IN_SYNC: _in_sync,
     ConditionType.SUSPENDED: _suspended,
 }

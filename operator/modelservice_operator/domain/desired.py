@@ -9,6 +9,7 @@ from ..api.v1alpha1 import ModelService, RuntimeProfile
 from .autoscaling import hpa_metrics, is_autoscaled_by_us
 from .errors import SpecError
 from .facts import ChildSpec, Facts
+from .keda import is_scaled_by_keda, scaled_object
 from .network import front_service, http_route, ingress, network_policy
 from .observability import dashboard, prometheus_rule, service_monitor
 from .placement import place
@@ -36,6 +37,7 @@ def desired(service: ModelService, profile: RuntimeProfile | None, facts: Facts)
         kinds.DEPLOYMENT: deployment_values(service, profile, facts, placement, settings_hash(text)),
         kinds.SERVICE: front_service(service),
         kinds.HORIZONTAL_POD_AUTOSCALER: _autoscaler(service),
+        kinds.SCALED_OBJECT: scaled_object(service, facts),
         kinds.POD_DISRUPTION_BUDGET: _disruption_budget(service),
         kinds.NETWORK_POLICY: network_policy(service, facts),
         kinds.INGRESS: ingress(service),
@@ -62,8 +64,10 @@ def missing_kinds(service: ModelService, facts: Facts) -> frozenset[str]:
         kinds.SERVICE_MONITOR.kind: observability.service_monitor,
         kinds.PROMETHEUS_RULE.kind: observability.prometheus_rule,
     }
-    wanted = frozenset(kind for kind, block in blocks.items() if block is not None)
-    return wanted - facts.optional_kinds
+    wanted = {kind for kind, block in blocks.items() if block is not None}
+    if is_scaled_by_keda(service):
+        wanted.add(kinds.SCALED_OBJECT.kind)
+    return frozenset(wanted) - facts.optional_kinds
 
 
 def _is_served(kind: ChildKind, facts: Facts) -> bool:

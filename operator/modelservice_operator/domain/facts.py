@@ -12,13 +12,14 @@ class Facts:
     """Facts about the cluster and the operator's own settings.
 
     `optional_kinds` are the names of the optional kinds that the cluster serves now; `operator_namespace` is where the
-    operator runs.
+    operator runs; `prometheus_url` is where KEDA asks for metrics, empty when nobody has told.
     """
 
     default_runtime_image: str
     image_pull_policy: str = "IfNotPresent"
     optional_kinds: frozenset[str] = frozenset()
     operator_namespace: str = "default"
+    prometheus_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,12 @@ from ..api import kinds
 from ..api.names import child_name, selector_string, service_url
 from ..api.reasons import ConditionType, Reason
 from ..api.v1alpha1 import ModelService, RuntimeProfile
-from .checks import Verdict, judge
+from .checks import judge
 from .diagnose import past_failure
 from .errors import SpecError
 from .report import accelerator_report, model_report, startup_report
 from .tree import Tree, branch, items, number, text
+from .verdict import Verdict
 from .world import ApplyResults, ObservedState, World, condition_of, look_at
 
 PROGRESS_SECONDS: Final = 10.0

@@ -162,6 +162,7 @@ def test_startup_budget_is_the_users_when_it_is_given() -> None:
         ({}, 1),
         ({"replicas": 0}, 0),
         ({"autoscaling": {"maxReplicas": 3}}, None),
+        ({"autoscaling": {"backend": "KEDA", "maxReplicas": 3}}, None),
         ({"autoscaling": {"backend": "External"}}, None),
         ({"autoscaling": {"backend": "External"}, "replicas": 4}, 4),
     ],

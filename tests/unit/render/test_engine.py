@@ -111,7 +111,10 @@ def test_every_kind_has_a_template() -> None:
         network={"ingress": {}, "httpRoute": {"parentRefs": [{"name": "public"}]}, "networkPolicy": {}},
         observability={"serviceMonitor": {}, "prometheusRule": {}},
     )
-    manifests = [_render(child) for child in desired(service.build(), None, FACTS)]
+    others = service.with_spec(autoscaling={"maxReplicas": 2, "backend": "KEDA"})
+    children = [child for each in (service, others) for child in desired(each.build(), None, FACTS)]
+    by_kind = {child.kind.kind: _render(child) for child in children}
+    manifests = [by_kind[kind.kind] for kind in CHILD_KINDS]
     assert [manifest["kind"] for manifest in manifests] == [kind.kind for kind in CHILD_KINDS]
     for manifest, kind in zip(manifests, CHILD_KINDS, strict=True):
         assert manifest["apiVersion"] == kind.api_version

@@ -76,7 +76,6 @@ _LIMITS: Final[tuple[_Absent | _Only, ...]] = (
     _Only("runtime.engine.quantization", ("none",), "set it to none or remove it"),
     _Only("runtime.engine.compile", (False,), "set it to false or remove it"),
     _Absent("scheduling.resourceClaims", "remove it and use spec.accelerator", is_list=True),
-    _Only("autoscaling.backend", ("HPA", "External"), "use HPA, or External with a scaler of yours"),
     _Absent("autoscaling.schedules", "remove it", is_list=True),
     _Absent("autoscaling.idle", "remove it and set minReplicas to 1 or more"),
     _Only("cache.strategy", ("None",), "remove spec.cache or set strategy: None"),
@@ -91,9 +90,13 @@ _METRICS: Final = ("CPU", "Memory")
 
 NOT_YET: Final[tuple[Cel, ...]] = (
     Cel(
-        f"{_missing('autoscaling.metrics')} || self.autoscaling.metrics.all(m, m.type in {list(_METRICS)})",
-        "only the types CPU and Memory work in this version; use them, or backend: External with a scaler of yours",
-        lambda spec: all(metric.type in _METRICS for metric in spec.get("autoscaling.metrics") or ()),
+        f"{_missing('autoscaling.metrics')} || (has(self.autoscaling.backend) && self.autoscaling.backend == 'KEDA')"
+        f" || self.autoscaling.metrics.all(m, m.type in {list(_METRICS)})",
+        "only the types CPU and Memory work with HPA in this version; use them, or backend: KEDA",
+        lambda spec: (
+            spec.get("autoscaling.backend") == "KEDA"
+            or all(metric.type in _METRICS for metric in spec.get("autoscaling.metrics") or ())
+        ),
         field="autoscaling.metrics",
         reason="FieldValueForbidden",
     ),

@@ -10,6 +10,7 @@ from .block import Block
 from .fields import IntOrPercent, OpenObject, Text
 
 _AMOUNT: Final = "^([1-9][0-9]{0,3}%|[0-9]+([.][0-9]+)?(m|k|[KMGT]i?)?)$"
+_NUMBER: Final = "^(0[.][0-9]*[1-9][0-9]*|[1-9][0-9]*([.][0-9]+)?)$"
 _ZERO: Final = (0, "0%")
 
 MetricTarget = Annotated[str, Field(min_length=1, max_length=32)]
@@ -25,6 +26,12 @@ class Metric(Block):
             lambda metric: metric.type not in ("CPU", "Memory") or re.fullmatch(_AMOUNT, metric.target) is not None,
             field="target",
         ),
+        Cel(
+            f"self.type in ['CPU', 'Memory'] || self.target.matches(r'{_NUMBER}')",
+            "must be a number above zero for each pod, such as 4 or 0.5",
+            lambda metric: metric.type in ("CPU", "Memory") or re.fullmatch(_NUMBER, metric.target) is not None,
+            field="target",
+        ),
     )
 
     type: Literal["CPU", "Memory", "Concurrency", "QueueDepth", "Custom"]
@@ -33,7 +40,7 @@ class Metric(Block):
     """Value that the autoscaler aims at: for CPU and Memory a percentage of the request (80%) or an amount for each pod
     (500m, 8Gi); otherwise a number for each pod."""
     query: Text = ""
-    """Query of a Custom metric."""
+    """What a Custom metric is: with KEDA a PromQL query whose result is divided by the number of pods."""
 
 
 class Schedule(Block):
@@ -83,6 +90,24 @@ class Autoscaling(Block):
             field="minReplicas",
         ),
         Cel(
+            "!has(self.backend) || self.backend != 'KEDA' || !has(self.minReplicas) || self.minReplicas > 0"
+            " || (has(self.metrics) && self.metrics.exists(m, m.type == 'Custom'))",
+            "0 needs a metric that tells of requests while no pod runs; add one of type Custom, with a query, for "
+            "example of the gateway's requests, or set it to 1 or more",
+            lambda block: (
+                block.backend != "KEDA" or block.min_replicas > 0 or any(m.type == "Custom" for m in block.metrics)
+            ),
+            field="minReplicas",
+        ),
+        Cel(
+            "!has(self.backend) || self.backend != 'KEDA' || !has(self.metrics)"
+            " || self.metrics.all(m, m.type != 'Custom' || has(m.query) && m.query != '')",
+            "the type Custom needs a query in PromQL; set it",
+            lambda block: block.backend != "KEDA" or all(m.type != "Custom" or m.query for m in block.metrics),
+            field="metrics",
+            reason="FieldValueRequired",
+        ),
+        Cel(
             "!has(self.backend) || self.backend != 'External' || !(has(self.minReplicas) || has(self.maxReplicas)"
             " || has(self.metrics) || has(self.behavior))",
             "External leaves bounds, metrics and behavior to the scaler that writes the scale subresource; remove "
@@ -100,8 +125,10 @@ class Autoscaling(Block):
     max_replicas: Annotated[int, Field(ge=1, le=1000)] | None = None
     """Most replicas; needed unless backend is External."""
     backend: Literal["HPA", "KEDA", "External"] = "HPA"
-    """Who scales: HPA makes a HorizontalPodAutoscaler; External leaves spec.replicas, which must then be set to begin
-    with, to a scaler of yours that uses the scale subresource."""
+    """Who scales: HPA makes a HorizontalPodAutoscaler; KEDA makes a ScaledObject, whose metrics other than CPU and
+    Memory come from the Prometheus that the operator is told of and that scrapes the pods (spec.observability);
+    External leaves spec.replicas, which must then be set to begin with, to a scaler of yours that uses the scale
+    subresource."""
     metrics: Annotated[list[Metric], Field(max_length=8), Atomic()] = Field(default_factory=list)
     """What is measured; empty means CPU at 80%."""
     behavior: OpenObject = Field(default_factory=dict)
