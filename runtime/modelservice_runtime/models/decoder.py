@@ -17,6 +17,7 @@ from transformers.cache_utils import DynamicCache
 from modelservice_runtime.engine.slot_cache import SlotCache, Spread
 from modelservice_runtime.errors import RuntimeFault, UnusableModel
 from modelservice_runtime.models.device import is_fatal, without_gradients
+from modelservice_runtime.models.row_attention import carry_runs, install_row_attention
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,10 @@ class CausalDecoder:
         config = model.config.get_text_config()
         self._kinds = _layer_kinds(config)
         self._sliding_window = getattr(config, "sliding_window", None) or max_length
-        self._boolean_masks = config._attn_implementation == "sdpa"
+        self._divides_rows = config._attn_implementation == "sdpa" and self._device.type == "cpu"
+        self._boolean_masks = config._attn_implementation == "sdpa" and not self._divides_rows
+        if self._divides_rows:
+            install_row_attention()
         self._refuse_unsuited(model)
         with _refusing_by_name(model):
             states = self._probe_states()
@@ -127,6 +131,9 @@ class CausalDecoder:
         window.positions, window.indices = places, self._places[: len(positions)]
         ids = torch.tensor(tokens, device=self._device).unsqueeze(1)
         masks = self._masks(places[:, None], window.span, lambda allowed: allowed[:, None, None, :])
+        if self._divides_rows:
+            lengths = [position + 1 for position in positions]
+            carry_runs(masks, lengths, self.bytes_per_token // len(self._slots.cache.layers))
         return self._forward({"input_ids": ids}, places.unsqueeze(1), masks)
 
     def _embed(self, tokens: Sequence[int]) -> dict[str, Any]:
