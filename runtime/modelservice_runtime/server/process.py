@@ -60,12 +60,19 @@ class _Server(uvicorn.Server):
 class ServerProcess:
     """Owns all parts and their order. `run` is everything; `stop` is what a signal does.
 
-    `announce` is told the address of the pages once they answer.
+    `announce` is told the address of the pages once they answer; `on_loaded` is called when the model is in memory, on
+    the torch thread.
     """
 
-    def __init__(self, settings: Settings, announce: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        announce: Callable[[str], None] = lambda _: None,
+        on_loaded: Callable[[], None] = lambda: None,
+    ) -> None:
         self._settings = settings
         self._announce = announce
+        self._on_loaded = on_loaded
         self._lifecycle = Lifecycle()
         self._metrics = Metrics(
             settings.served_name,
@@ -158,7 +165,9 @@ class ServerProcess:
         logger.info("listening", extra={"host": self._settings.server.host, "port": port, "server": field})
 
     def _prepare(self, loop: asyncio.AbstractEventLoop, wake: Any) -> Steps:
-        return prepare_engine(self.service, loop, wake)
+        steps = prepare_engine(self.service, loop, wake)
+        self._on_loaded()
+        return steps
 
     def _on_warm(self, loop: asyncio.AbstractEventLoop) -> None:
         """Take that the model is warm; called on the torch thread."""

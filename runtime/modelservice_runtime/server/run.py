@@ -10,6 +10,7 @@ import uvloop
 
 from modelservice_runtime.config import Settings
 from modelservice_runtime.errors import ExitCode
+from modelservice_runtime.server.garbage import exempt_what_is_there, suspend_search
 from modelservice_runtime.server.process import ServerProcess
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,8 @@ def serve(settings: Settings, announce: Callable[[str], None] = lambda _: None) 
 
 
 async def _run(settings: Settings, announce: Callable[[str], None]) -> None:
-    process = ServerProcess(settings, announce)
+    suspend_search()
+    process = ServerProcess(settings, announce, exempt_what_is_there)
 
     def on_signal(number: signal.Signals) -> None:
         logger.info("signal received", extra={"signal": number.name})

@@ -105,6 +105,7 @@ def test_probes_answer_while_the_model_loads_and_sigterm_finishes_what_runs(
     assert (code, answers[0].status_code) == (0, 200), output
     assert len(answers[0].json()["choices"]) == 8
     assert child.last_word()["reason"] == "Completed"
+    assert "exempt from the search for garbage" in output
     assert "the quick" not in output
     assert f"http://127.0.0.1:{child.port}/playground" in output
 
