@@ -1,5 +1,10 @@
-"""A server that speaks S3's protocol (moto's), with one bucket; it lives in an environment of its own."""
+"""A server that speaks S3's protocol (moto's), with one bucket; it lives in an environment of its own.
 
+Google's store answers the same requests in the same form (its XML API), so the client for `gs://` can be shown on it,
+without credentials.
+"""
+
+import json
 import os
 import subprocess
 import time
@@ -28,6 +33,9 @@ class Objects:
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_REGION": "us-east-1",
         }
+        nobody = {"client_email": "", "private_key": "", "private_key_id": ""}
+        account = {"gcs_base_url": url, "disable_oauth": True, **nobody}
+        self.google_variables = {"GOOGLE_SERVICE_ACCOUNT_KEY": json.dumps(account)}
         self._store = S3Store(
             BUCKET,
             endpoint=url,
@@ -40,6 +48,11 @@ class Objects:
     def put(self, path: str, content: bytes) -> None:
         """Write an object."""
         obstore.put(self._store, path, content)
+
+    def publish(self, path: str) -> None:
+        """Let anyone read an object."""
+        headers = {"x-amz-acl": "public-read", "authorization": "AWS test:unchecked"}
+        httpx.put(f"{self.url}/{BUCKET}/{path}?acl", headers=headers).raise_for_status()
 
     def put_folder(self, folder: Path, prefix: str) -> None:
         """Write every file of a folder below a prefix."""

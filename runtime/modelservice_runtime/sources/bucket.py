@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 CLIENT_OPTIONS = {"connect_timeout": "10s", "timeout": "60s", "user_agent": "modelservice-runtime"}
 ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AZURE_STORAGE_ENDPOINT")
+PLAIN_GOOGLE = re.compile(r'"gcs_base_url"\s*:\s*"http://')
+"""A service account is where Google's clients are told of another endpoint."""
 STATUS = re.compile(r"status code: (\d{3})")
 NO_RETRIES = {"max_retries": 0}
 """obstore would try again by itself, without a word in the log; our own retries are bounded and told."""
@@ -121,7 +123,8 @@ def _open(address: StoreAddress) -> "ObjectStore":
 
 def _has_plain_endpoint() -> bool:
     """Tell whether a variable names an endpoint without TLS, as stores inside a cluster often have."""
-    return any(os.environ.get(name, "").startswith("http://") for name in ENDPOINTS)
+    plain = any(os.environ.get(name, "").startswith("http://") for name in ENDPOINTS)
+    return plain or bool(PLAIN_GOOGLE.search(os.environ.get("GOOGLE_SERVICE_ACCOUNT_KEY", "")))
 
 
 def _file_of(entry: Any) -> BucketFile:

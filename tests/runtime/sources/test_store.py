@@ -10,6 +10,7 @@ from modelservice_runtime.errors import (
     BadSettings,
     ChecksumMismatch,
     ModelNotFound,
+    NotAllowed,
     SourceUnavailable,
     UnusableModel,
 )
@@ -73,6 +74,19 @@ def test_fetch_brings_the_same_bytes_and_leaves_pickles(store: Objects, tmp_path
     assert digest(tmp_path / "model/model.safetensors") == digest(tmp_path / "source/model.safetensors")
     assert result.card.parameters == PARAMETERS
     assert (result.card.resolved_revision or "").startswith("etags:")
+
+
+def test_fetch_reads_the_store_of_google(server: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in server.google_variables.items():
+        monkeypatch.setenv(name, value)
+    source = make_model(tmp_path / "source", PARAMETERS).path
+    server.put_folder(source, "google/chat")
+    with pytest.raises(NotAllowed, match="refuses the credentials"):
+        fetch(tmp_path / "model", "gs://models/google/chat")
+    for path in source.iterdir():
+        server.publish(f"google/chat/{path.name}")
+    assert fetch(tmp_path / "model", "gs://models/google/chat").card.parameters == PARAMETERS
+    assert digest(tmp_path / "model/model.safetensors") == digest(source / "model.safetensors")
 
 
 def test_fetch_takes_nothing_again_when_the_model_is_there(store: Objects, tmp_path: Path, reads: list[object]) -> None:
