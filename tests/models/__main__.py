@@ -33,13 +33,14 @@ def list_models() -> None:
 
 
 @main.command("train-sentiment")
-@click.option("--seed", default=17, show_default=True, help="Seed of the shuffles and of the head's first weights.")
+@click.option("--seed", default=17, show_default=True, help="Seed of the first run; each later run adds one.")
+@click.option("--minutes", default=60.0, show_default=True, help="Time after which to stop; called again, it goes on.")
 @click.option("--dry-run", is_flag=True, help="Train and measure, but leave the committed weights alone.")
-def train_sentiment(seed: int, dry_run: bool) -> None:
-    """Train the head of demo-sentiment again and write its weights and figures into the checkout (needs torch)."""
+def train_sentiment(seed: int, minutes: float, dry_run: bool) -> None:
+    """Train demo-sentiment again and write its weights and figures into the checkout (needs torch)."""
     from tests.models.sentiment.train import train  # noqa: PLC0415 - torch is not among the tools
 
-    train(seed=seed, write=not dry_run)
+    train(seed=seed, seconds=minutes * 60, store=cache_folder().parent / "training", write=not dry_run)
 
 
 @main.command("train-vision")

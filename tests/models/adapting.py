@@ -30,7 +30,7 @@ def fetch_base(scratch: Path) -> Path:
     return scratch / embed.FOLDER
 
 
-def adapt(model: Any, source: Path, heads: Iterable[Any]) -> None:
+def adapt(model: Any, source: Path, heads: Iterable[Any], rank: int = RANK) -> None:
     """Give a BERT the weights of MiniLM and freeze it, but for the updates of its encoder and for its heads."""
     base = {name: torch.from_numpy(tensor) for name, tensor in load_base(source).items()}
     missing = model.load_state_dict(base, strict=False).missing_keys
@@ -39,19 +39,19 @@ def adapt(model: Any, source: Path, heads: Iterable[Any]) -> None:
     model.requires_grad_(False)
     for module in model.bert.encoder.modules():
         if isinstance(module, nn.Linear):
-            _add_update(module)
+            _add_update(module, rank)
     for head in heads:
         head.requires_grad_(True)
 
 
-def _add_update(linear: Any) -> None:
+def _add_update(linear: Any, rank: int) -> None:
     """Let a linear layer give (W + B·A)x; B starts at zero, so training starts from the pretrained model.
 
     The product is never formed: no gradient of the size of W is computed, which saves a third of the time.
     """
     rows, columns = linear.weight.shape
-    linear.register_parameter("down", nn.Parameter(torch.randn(RANK, columns) / columns**0.5))
-    linear.register_parameter("up", nn.Parameter(torch.zeros(rows, RANK)))
+    linear.register_parameter("down", nn.Parameter(torch.randn(rank, columns) / columns**0.5))
+    linear.register_parameter("up", nn.Parameter(torch.zeros(rows, rank)))
     linear.register_forward_hook(
         lambda layer, inputs, output: output + linear_map(linear_map(inputs[0], layer.down), layer.up)
     )

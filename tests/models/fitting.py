@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from rich.console import Console
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LinearLR, LRScheduler, SequentialLR
 
 SAVE_SECONDS = 60.0
 REPORT_STEPS = 100
@@ -16,12 +17,28 @@ REPORT_STEPS = 100
 
 @dataclass(frozen=True)
 class Plan:
-    """How a model is trained: AdamW, a linear warm-up, then a decay along a cosine to almost nothing."""
+    """How a model is trained: AdamW, a linear warm-up, then a decay to almost nothing, along a cosine or a line."""
 
     steps: int
     rate: float
     warm_up: int = 100
     weight_decay: float = 0.02
+    decay: Literal["cosine", "linear"] = "cosine"
+
+    def schedule(self, optimizer: torch.optim.Optimizer) -> LRScheduler:
+        """Return the rate of each step."""
+        if self.decay == "linear":
+            return LambdaLR(
+                optimizer, lambda step: min(1.0, (step + 1) / self.warm_up) * max(0.02, 1 - step / self.steps)
+            )
+        return SequentialLR(
+            optimizer,
+            [
+                LinearLR(optimizer, 0.02, 1.0, total_iters=self.warm_up),
+                CosineAnnealingLR(optimizer, self.steps - self.warm_up, self.rate / 100),
+            ],
+            [self.warm_up],
+        )
 
 
 def fit(model: nn.Module, loss_of: Callable[[int], Tensor], plan: Plan, checkpoint: Path, seconds: float) -> float:
@@ -29,15 +46,9 @@ def fit(model: nn.Module, loss_of: Callable[[int], Tensor], plan: Plan, checkpoi
 
     Returns the seconds of all pieces together when the training is complete, else raises Unfinished.
     """
-    optimizer = torch.optim.AdamW(model.parameters(), lr=plan.rate, weight_decay=plan.weight_decay)
-    schedule = torch.optim.lr_scheduler.SequentialLR(
-        optimizer,
-        [
-            torch.optim.lr_scheduler.LinearLR(optimizer, 0.02, 1.0, total_iters=plan.warm_up),
-            torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, plan.steps - plan.warm_up, plan.rate / 100),
-        ],
-        [plan.warm_up],
-    )
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=plan.rate, weight_decay=plan.weight_decay)
+    schedule = plan.schedule(optimizer)
     parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "schedule": schedule}
     step, spent = _restore(parts, checkpoint)
     began = saved = time.monotonic()
@@ -46,7 +57,7 @@ def fit(model: nn.Module, loss_of: Callable[[int], Tensor], plan: Plan, checkpoi
         loss = loss_of(step)
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         schedule.step()
         step += 1
@@ -71,13 +82,14 @@ def _restore(parts: dict[str, Any], checkpoint: Path) -> tuple[int, float]:
     state = torch.load(checkpoint, weights_only=True)
     for name, part in parts.items():
         part.load_state_dict(state[name])
+    if "chance" in state:
+        torch.set_rng_state(state["chance"])
     return int(state["step"]), float(state["seconds"])
 
 
 def _save(parts: dict[str, Any], checkpoint: Path, step: int, seconds: float) -> None:
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     unfinished = checkpoint.with_suffix(".new")
-    torch.save(
-        {**{name: part.state_dict() for name, part in parts.items()}, "step": step, "seconds": seconds}, unfinished
-    )
+    states = {name: part.state_dict() for name, part in parts.items()}
+    torch.save({**states, "step": step, "seconds": seconds, "chance": torch.get_rng_state()}, unfinished)
     unfinished.replace(checkpoint)

@@ -10,7 +10,7 @@ import pytest
 from tests.models.bfloat16 import round_to_bfloat16, write_bfloat16
 from tests.models.ctranslate2 import dequantize, read_model
 from tests.models.sentiment.corpus import compose
-from tests.models.sentiment.low_rank import DOWN, UP, merge_updates
+from tests.models.sentiment.low_rank import DOWN, UP, mean_of, merge_updates
 
 
 def as_float(bits: np.ndarray) -> np.ndarray:
@@ -59,6 +59,17 @@ def test_update_is_refused_when_it_does_not_fit() -> None:
     update = {f"w{DOWN}": np.ones((1, 9), np.float32), f"w{UP}": np.ones((3, 1), np.float32)}
     with pytest.raises(ValueError, match="does not fit"):
         merge_updates({"w": np.ones((3, 2), np.float32)}, update)
+
+
+def test_mean_of_runs_merges_to_the_mean_of_the_merged_weights() -> None:
+    chance = np.random.default_rng(0)
+    base = {"w": chance.normal(size=(3, 4)).astype(np.float32)}
+    shapes = {f"w{DOWN}": (2, 4), f"w{UP}": (3, 2), "head": (5,)}
+    runs = [{name: chance.normal(size=shape).astype(np.float32) for name, shape in shapes.items()} for _ in range(3)]
+    merged = merge_updates(base, mean_of(runs))
+    each = [merge_updates(base, run) for run in runs]
+    for name in ("w", "head"):
+        assert np.allclose(merged[name], np.mean([one[name] for one in each], axis=0), atol=1e-6)
 
 
 def test_corpus_is_balanced_free_of_repeats_and_the_same_for_the_same_seed() -> None:

@@ -16,7 +16,7 @@ from tests.runtime.support.server import running
 pytestmark = pytest.mark.torch
 
 ROOT = Path(__file__).resolve().parents[2]
-LEAST_ACCURACY = 0.88
+LEAST_ACCURACY = 0.90
 
 
 def stated(pattern: str) -> float:

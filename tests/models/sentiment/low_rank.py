@@ -1,10 +1,10 @@
 """Low-rank updates of linear layers: how demo-sentiment is trained, stored and merged.
 
-A frozen weight W is used as W + B·A with A of `RANK` rows (Hu et al. 2021, "LoRA"). Only A and B are trained and
-committed, about 2 % of the weights; the build adds the product to W once, so the served model is a plain BERT.
+A frozen weight W is used as W + B·A with A of few rows (Hu et al. 2021, "LoRA"). Only A and B are trained and
+committed, a few per cent of the weights; the build adds the product to W once, so the served model is a plain BERT.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,3 +33,21 @@ def merge_updates(base: Tensors, updates: Tensors) -> dict[str, NDArray[np.float
             raise ValueError(f"the update of {weight} does not fit the base model")
         merged[weight] = (base[weight] + up @ down).astype(np.float32)
     return merged
+
+
+def mean_of(runs: Sequence[Tensors]) -> dict[str, NDArray[np.float32]]:
+    """Return updates whose merged weights are the mean of the merged weights of several runs.
+
+    The mean of weights that were trained from the same start is often better than each (Wortsman et al. 2022, "Model
+    soups"). The products B·A are averaged exactly: the ranks add up.
+    """
+    mean: dict[str, NDArray[np.float32]] = {}
+    for name in runs[0]:
+        tensors = [run[name] for run in runs]
+        if name.endswith(DOWN):
+            mean[name] = np.concatenate(tensors, axis=0)
+        elif name.endswith(UP):
+            mean[name] = np.concatenate(tensors, axis=1) / len(runs)
+        else:
+            mean[name] = np.mean(tensors, axis=0)
+    return mean

@@ -5,9 +5,9 @@ the manner of Twitter rated by 20 people each, from -4 to 4 (Hutto and Gilbert 2
 checkout: it is read from the archive in the cache.
 
 Measured is on reviews whose mean rating is at least `CLEAR` away from neutral; trained is also on less clear ones, with
-less sure targets, and on the posts. A digest decides the part of a review: of the document for products, so that none
-is in two parts, and of the text for films, whose sentences come without their documents. The held-out part has as many
-of either label.
+less sure targets, on the posts, on snippets of editorials, and on the words that were rated one by one. A digest tells
+the part of a review: of the document for products, so that none is in two parts, and of the text for films, whose
+sentences come without their documents. The held-out part has as many of either label.
 """
 
 import hashlib
@@ -31,8 +31,10 @@ PACKAGE = Package(
 )
 DATA = "vaderSentiment-2.5/additional_resources/hutto_ICWSM_2014.tar.gz"
 FOLDER = "hutto_ICWSM_2014"
-FILMS, PRODUCTS, POSTS = "movieReviewSnippets", "amazonReviewSnippets", "tweets"
-CLEAR, LEAST = 1.0, 0.5
+FILMS, PRODUCTS, POSTS, NEWS = "movieReviewSnippets", "amazonReviewSnippets", "tweets", "nytEditorialSnippets"
+WORDS = "vader_sentiment_lexicon"
+CLEAR, LEAST = 1.0, 0.25
+LEAST_OF_NEWS = 0.5
 SHARPNESS = 1.5
 PERCENT_HELD_OUT = PERCENT_VALIDATION = 8
 
@@ -55,9 +57,9 @@ class Rated:
 
 @dataclass(frozen=True)
 class Reviews:
-    """The examples of the three parts, each in an order of chance."""
+    """The examples of the three parts; those of the training with their sources."""
 
-    training: list[Example]
+    training: list[Rated]
     validation: list[Example]
     held_out: list[Example]
 
@@ -68,12 +70,14 @@ def read_reviews(store: Path) -> Reviews:
 
 
 def read_sentences(store: Path) -> list[Rated]:
-    """Return all sentences with their ratings, reviews before posts."""
+    """Return all that was rated, reviews first, then posts, editorials and words."""
     with tempfile.TemporaryDirectory() as scratch:
         fetch_package(PACKAGE, store, Path(scratch), lambda *_, **__: None)
         with tarfile.open(Path(scratch) / DATA) as data:
             data.extractall(scratch, filter="data")
-        return [each for source in (FILMS, PRODUCTS, POSTS) for each in _rated(Path(scratch) / FOLDER, source)]
+        folder = Path(scratch) / FOLDER
+        sentences = [each for source in (FILMS, PRODUCTS, POSTS, NEWS) for each in _rated(folder, source)]
+        return sentences + list(_rated_words(folder))
 
 
 def _rated(folder: Path, source: str) -> Iterator[Rated]:
@@ -84,20 +88,45 @@ def _rated(folder: Path, source: str) -> Iterator[Rated]:
             yield Rated(source, f"{source} {document}", float(rating), text.strip())
 
 
-def split(sentences: list[Rated]) -> Reviews:
-    """Label and part the sentences; of texts that are alike only the first is kept."""
-    training: list[Example] = []
-    validation: list[Example] = []
-    held_out: list[Example] = []
+def _rated_words(folder: Path) -> Iterator[Rated]:
+    """The words of the lexicon; emoticons and numbers are left out."""
+    with (folder / f"{WORDS}.txt").open(encoding="utf-8", errors="ignore") as lines:
+        for line in lines:
+            word, rating, _ = line.split("\t", 2)
+            if word.isalpha():
+                yield Rated(WORDS, f"{WORDS} {word}", float(rating), word)
+
+
+def split(rated: list[Rated]) -> Reviews:
+    """Label and part what was rated; of texts that are alike only the first is kept."""
+    sentences = [each for each in rated if each.source in (FILMS, PRODUCTS, POSTS)]
     different = {_words(sentence.text): sentence for sentence in reversed(sentences)}
-    for sentence in sorted(different.values(), key=lambda each: _digest(each.text)):
-        percent = 100 if sentence.source == POSTS else _digest(sentence.group) % 100
-        if percent >= PERCENT_HELD_OUT + PERCENT_VALIDATION:
-            if abs(sentence.rating) >= LEAST:
-                training.append(sentence.example)
-        elif abs(sentence.rating) >= CLEAR:
-            (held_out if percent < PERCENT_HELD_OUT else validation).append(sentence.example)
-    return Reviews(training, validation, _balanced(held_out))
+    parts: dict[str, list[Rated]] = {"training": [], "validation": [], "held out": []}
+    for sentence in different.values():
+        parts[_part(sentence)].append(sentence)
+    news = [each for each in rated if each.source == NEWS and _words(each.text) not in different]
+    return Reviews(
+        training=[
+            *(each for each in parts["training"] if abs(each.rating) >= LEAST),
+            *(each for each in news if abs(each.rating) >= LEAST_OF_NEWS),
+            *(each for each in rated if each.source == WORDS),
+        ],
+        validation=_clear(parts["validation"]),
+        held_out=_balanced(_clear(parts["held out"])),
+    )
+
+
+def _part(sentence: Rated) -> str:
+    percent = 100 if sentence.source == POSTS else _digest(sentence.group) % 100
+    if percent < PERCENT_HELD_OUT:
+        return "held out"
+    return "validation" if percent < PERCENT_HELD_OUT + PERCENT_VALIDATION else "training"
+
+
+def _clear(sentences: list[Rated]) -> list[Example]:
+    """Those whose label is beyond doubt, in an order of chance."""
+    ordered = sorted(sentences, key=lambda each: _digest(each.text))
+    return [each.example for each in ordered if abs(each.rating) >= CLEAR]
 
 
 def _balanced(examples: list[Example]) -> list[Example]:
