@@ -10,7 +10,7 @@ from tests.support.team import EVERYTHING, Team
 
 pytestmark = pytest.mark.control_plane
 
-BASIC = ("ServiceAccount", "ConfigMap", "Deployment", "Service")
+BASIC = ("ServiceAccount", "Deployment", "Service")
 QUIET_SECONDS = 5.0
 
 

@@ -12,7 +12,7 @@ from tests.support.team import Team
 
 pytestmark = pytest.mark.control_plane
 
-BASIC = ("ServiceAccount", "ConfigMap", "Deployment", "Service")
+BASIC = ("ServiceAccount", "Deployment", "Service")
 
 
 async def _pod(team: Team, name: str) -> dict[str, Any]:

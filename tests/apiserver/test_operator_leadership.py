@@ -9,7 +9,7 @@ from tests.support.team import Team
 
 pytestmark = pytest.mark.control_plane
 
-BASIC = ("ServiceAccount", "ConfigMap", "Deployment", "Service")
+BASIC = ("ServiceAccount", "Deployment", "Service")
 TAKEOVER_SECONDS = 17.0
 
 

@@ -12,7 +12,7 @@ from tests.support.team import EVERYTHING, Team
 
 pytestmark = pytest.mark.control_plane
 
-BASIC = ("ServiceAccount", "ConfigMap", "Deployment", "Service")
+BASIC = ("ServiceAccount", "Deployment", "Service")
 REPAIRED = (*BASIC, "HorizontalPodAutoscaler", "PodDisruptionBudget")
 
 
@@ -21,11 +21,10 @@ async def test_child_returns_when_it_is_deleted(operators: Operators, team: Team
     operators.start_leader()
     await team.create("chat", **EVERYTHING)
     await team.expect_children(*REPAIRED, name="chat")
-    name = "chat-runtime" if kind == "ConfigMap" else "chat"
-    uid = await team.remove(kind, name)
+    uid = await team.remove(kind, "chat")
 
     async def returned() -> bool:
-        body = await team.get(kind, name)
+        body = await team.get(kind, "chat")
         return body is not None and body["metadata"]["uid"] != uid
 
     await until_async(returned, 5)
@@ -36,7 +35,6 @@ async def test_child_returns_when_it_is_deleted(operators: Operators, team: Team
     [
         ("Service", ("spec", "selector"), {"wrong": "pods"}),
         ("Deployment", ("spec", "template", "spec", "terminationGracePeriodSeconds"), 600),
-        ("ConfigMap", ("data",), {"runtime.yaml": "broken"}),
         ("HorizontalPodAutoscaler", ("spec", "maxReplicas"), 99),
         ("PodDisruptionBudget", ("spec", "minAvailable"), 0),
         ("ServiceAccount", ("metadata", "labels"), {}),
@@ -50,18 +48,17 @@ async def test_owned_field_is_restored_when_someone_changes_it(
     await team.create("chat", **EVERYTHING)
     await team.expect_children(*REPAIRED, name="chat")
     await team.quiet()
-    name = "chat-runtime" if kind == "ConfigMap" else "chat"
-    before = await team.get(kind, name)
+    before = await team.get(kind, "chat")
 
     def edit(body: dict[str, Any]) -> None:
         for key in path[:-1]:
             body = body[key]
         body[path[-1]] = value
 
-    await team.change(kind, name, edit)
+    await team.change(kind, "chat", edit)
 
     async def restored() -> bool:
-        body: Any = await team.get(kind, name)
+        body: Any = await team.get(kind, "chat")
         expected: Any = before
         for key in path:
             body, expected = body.get(key), expected.get(key)
@@ -95,18 +92,18 @@ async def test_foreign_object_is_left_alone_when_it_has_the_name_of_a_child(oper
     operators.start_leader()
     foreign = {
         "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"namespace": team.namespace, "name": "chat-runtime"},
-        "data": {"mine": "yes"},
+        "kind": "Service",
+        "metadata": {"namespace": team.namespace, "name": "chat"},
+        "spec": {"selector": {"mine": "yes"}, "ports": [{"port": 80}]},
     }
-    await team.api.create(BY_KIND["ConfigMap"], foreign)
+    await team.api.create(BY_KIND["Service"], foreign)
     await team.create("chat")
     condition = await team.expect_condition("chat", "SpecValid", "False", "NameConflict")
-    assert "ConfigMap chat-runtime" in condition["message"]
-    config_map = await team.get("ConfigMap", "chat-runtime")
-    assert config_map is not None
-    assert config_map["data"] == {"mine": "yes"}
-    assert "ownerReferences" not in config_map["metadata"]
+    assert "Service chat" in condition["message"]
+    service = await team.get("Service", "chat")
+    assert service is not None
+    assert service["spec"]["selector"] == {"mine": "yes"}
+    assert "ownerReferences" not in service["metadata"]
 
-    await team.remove("ConfigMap", "chat-runtime")
+    await team.remove("Service", "chat")
     await team.expect_children(*BASIC, name="chat", seconds=30)

@@ -12,7 +12,7 @@ from tests.support.team import Team
 
 pytestmark = pytest.mark.control_plane
 
-BASIC = ("ServiceAccount", "ConfigMap", "Deployment", "Service")
+BASIC = ("ServiceAccount", "Deployment", "Service")
 
 
 async def test_condition_says_so_when_the_profile_is_missing_and_a_neighbour_is_served(

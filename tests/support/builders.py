@@ -4,7 +4,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from modelservice_operator.api.names import SETTINGS_HASH, child_labels
+from modelservice_operator.api.names import REVISION, child_labels
 from modelservice_operator.api.quantity import canonical_quantity
 from modelservice_operator.api.v1alpha1 import ModelService, RuntimeProfile
 from modelservice_operator.domain import Facts, desired, project, read_profile, read_service
@@ -131,8 +131,10 @@ def _default_deployment(body: Body) -> None:
                 container[probe] |= {"successThreshold": 1}
                 container[probe]["httpGet"]["scheme"] = "HTTP"
     for volume in pod["volumes"]:
-        if "configMap" in volume:
-            volume["configMap"]["defaultMode"] = 420
+        if "downwardAPI" in volume:
+            volume["downwardAPI"]["defaultMode"] = 420
+            for file in volume["downwardAPI"]["items"]:
+                file["fieldRef"]["apiVersion"] = "v1"
 
 
 def _drop_empty(variable: Body) -> Body:
@@ -177,7 +179,7 @@ class PodBuilder:
                 "resourceVersion": "7",
                 "creationTimestamp": CREATED,
                 "labels": {**child_labels(NAME), "pod-template-hash": template_hash},
-                "annotations": {SETTINGS_HASH: template["metadata"]["annotations"][SETTINGS_HASH]},
+                "annotations": {REVISION: template["metadata"]["annotations"][REVISION]},
                 "ownerReferences": [
                     {"kind": "ReplicaSet", "name": f"{NAME}-{template_hash}", "uid": "rs", "controller": True}
                 ],

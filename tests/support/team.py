@@ -94,10 +94,10 @@ class Team:
 
     async def expect_children(self, *kinds: str, name: str, seconds: float = 10.0) -> None:
         """Wait until exactly these children of `name` exist."""
-        wanted = {(kind, f"{name}-runtime" if kind == "ConfigMap" else name) for kind in kinds}
+        wanted = {(kind, name) for kind in kinds}
 
         async def there() -> bool:
-            return {child for child in await self.children() if child[1] in (name, f"{name}-runtime")} == wanted
+            return {child for child in await self.children() if child[1] == name} == wanted
 
         await until_async(there, seconds)
 

@@ -19,7 +19,10 @@ MANAGED_BY: Final = "modelservice-operator"
 APP: Final = "modelservice"
 
 DESIRED_HASH: Final = f"{GROUP}/desired-hash"
-SETTINGS_HASH: Final = f"{GROUP}/settings-hash"
+REVISION: Final = f"{GROUP}/revision"
+"""On a pod template: the hash of the template, by which its pods are known."""
+SETTINGS: Final = f"{GROUP}/settings"
+"""On a pod template: the settings file of the server, which is mounted from there."""
 
 SERVER_CONTAINER: Final = "server"
 FETCH_CONTAINER: Final = "fetch"
@@ -27,7 +30,6 @@ FETCH_CONTAINER: Final = "fetch"
 NAME_MAX_LENGTH: Final = 45
 CHILD_NAME_MAX_LENGTH: Final = 63
 
-_CONFIG_SUFFIX: Final = "-runtime"
 _DASHBOARD_SUFFIX: Final = "-dashboard"
 
 
@@ -43,7 +45,7 @@ def is_fetch_container(name: str) -> bool:
 
 def child_name(kind: str, name: str) -> str:
     """Name of the child of that kind (`ConfigMap`, `Deployment`, ...) of the ModelService called `name`."""
-    return f"{name}{_CONFIG_SUFFIX}" if kind == "ConfigMap" else name
+    return dashboard_name(name) if kind == "ConfigMap" else name
 
 
 def dashboard_name(name: str) -> str:

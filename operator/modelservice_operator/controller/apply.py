@@ -1,6 +1,6 @@
 """Carrying a plan out: the only place that writes children.
 
-What others depend on goes first (ServiceAccount and ConfigMap before the Deployment whose pods mount them), the rest
+What others depend on goes first (the ServiceAccount before the Deployment whose pods have it), the rest
 in parallel. The failure of one child does not keep the others from being applied. Every write is fenced: it is not
 sent unless this process leads at that moment.
 """
@@ -9,14 +9,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from modelservice_operator.api.kinds import BY_KIND, CONFIG_MAP, SERVICE_ACCOUNT
+from modelservice_operator.api.kinds import BY_KIND, SERVICE_ACCOUNT
 from modelservice_operator.controller.intake import Intake
 from modelservice_operator.domain import Apply, Delete
 from modelservice_operator.kube.api import Body, KubeApi
 from modelservice_operator.kube.errors import ApiError, NotFound
 from modelservice_operator.kube.resources import child_resource
 
-FIRST = frozenset({SERVICE_ACCOUNT.kind, CONFIG_MAP.kind})
+FIRST = frozenset({SERVICE_ACCOUNT.kind})
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from .keda import is_scaled_by_keda, scaled_object
 from .network import front_service, http_route, ingress, network_policy
 from .observability import dashboard, prometheus_rule, service_monitor
 from .placement import place
-from .settings import runtime_settings, settings_hash, settings_text
+from .settings import runtime_settings, settings_text
 from .workload import deployment_values
 
 
@@ -30,11 +30,10 @@ def desired(service: ModelService, profile: RuntimeProfile | None, facts: Facts)
         )
         raise SpecError(Reason.PROFILE_NOT_FOUND, "spec.runtime.profileRef.name", message)
     placement = place(service, profile)
-    text = settings_text(runtime_settings(service, placement))
+    settings = settings_text(runtime_settings(service, placement))
     values: dict[ChildKind, dict[str, Any] | None] = {
         kinds.SERVICE_ACCOUNT: {} if not service.spec.security.service_account_name else None,
-        kinds.CONFIG_MAP: {"data": {"runtime.yaml": text}},
-        kinds.DEPLOYMENT: deployment_values(service, profile, facts, placement, settings_hash(text)),
+        kinds.DEPLOYMENT: deployment_values(service, profile, facts, placement, settings),
         kinds.SERVICE: front_service(service),
         kinds.HORIZONTAL_POD_AUTOSCALER: _autoscaler(service),
         kinds.SCALED_OBJECT: scaled_object(service, facts),

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..api.names import FETCH_CONTAINER, SERVER_CONTAINER, SETTINGS_HASH
+from ..api.names import FETCH_CONTAINER, REVISION
 from .diagnose import Diagnosis, LastWord, diagnose, read_last_word
 from .tree import Tree, branch, items, number, text
 
@@ -104,14 +104,10 @@ def _age_key(pod: Tree) -> tuple[str, str]:
 
 
 def _matches(pod: Tree, template: Tree) -> bool:
-    """Whether a pod may come from the template: the same settings and the same image of the server."""
-    wanted = text(branch(template, "metadata", "annotations"), SETTINGS_HASH)
-    if text(branch(pod, "metadata", "annotations"), SETTINGS_HASH) != wanted:
-        return False
-    mine, theirs = _server(pod), _server(template)
-    return text(mine, "image") == text(theirs, "image")
+    """Whether a pod comes from the template."""
+    return revision_of(pod) == revision_of(template)
 
 
-def _server(source: Tree) -> Tree:
-    containers = items(source, "spec", "containers")
-    return next((entry for entry in containers if text(entry, "name") == SERVER_CONTAINER), {})
+def revision_of(body: Tree) -> str:
+    """The revision that a pod, or a pod template, says that it is of."""
+    return text(body, "metadata", "annotations", REVISION)

@@ -1,10 +1,10 @@
-"""The settings file of the runtime, as the contract lays it down, and its hash.
+"""The settings file of the runtime, as the contract lays it down.
 
-The hash goes onto the pod template: a ConfigMap that changes under a running pod changes nothing in it, so a change of
-settings has to make new pods.
+It travels in an annotation of the pod template, from which the pod mounts it: so each revision keeps its own settings.
+With a ConfigMap, which all revisions share, a pod of the old one that restarts in the middle of a rollout would run
+with the settings of the new one.
 """
 
-import hashlib
 from typing import Any, Final
 
 import yaml
@@ -62,8 +62,3 @@ def served_name(service: ModelService) -> str:
 def settings_text(settings: dict[str, Any]) -> str:
     """The settings as the YAML file that the runtime reads."""
     return str(yaml.dump(settings, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, default_flow_style=False))
-
-
-def settings_hash(text: str) -> str:
-    """A short digest of the settings file."""
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

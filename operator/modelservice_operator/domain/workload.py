@@ -27,9 +27,9 @@ _DOWNWARD: Final = (
 
 
 def deployment_values(
-    service: ModelService, profile: RuntimeProfile | None, facts: Facts, placement: Placement, settings_hash: str
+    service: ModelService, profile: RuntimeProfile | None, facts: Facts, placement: Placement, settings: str
 ) -> dict[str, Any]:
-    """Everything that `deployment.yaml.j2` fills in, except the metadata."""
+    """Everything that `deployment.yaml.j2` fills in, except the metadata. `settings` is the server's settings file."""
     spec = service.spec
     policy = (profile.spec.image_pull_policy if profile else None) or facts.image_pull_policy
     sources = (source_of(service, policy), *adapter_sources(service, policy))
@@ -40,7 +40,7 @@ def deployment_values(
         "strategy": rollout.strategy_of(service, placement.count > 0),
         "selector": names.selector_labels(service.metadata.name),
         "pod_labels": names.child_labels(service.metadata.name),
-        "pod_annotations": {names.SETTINGS_HASH: settings_hash},
+        "pod_annotations": {names.SETTINGS: settings},
         "service_account": spec.security.service_account_name or service.metadata.name,
         "image_pull_secrets": [{"name": secret.name} for secret in spec.security.image_pull_secrets],
         "image": image_of(service, profile, facts),
@@ -126,10 +126,11 @@ def _variable(variable: EnvVar) -> dict[str, Any]:
 
 
 def _volumes(service: ModelService, sources: Sequence[Source]) -> list[dict[str, Any]]:
-    settings = {"name": names.child_name("ConfigMap", service.metadata.name)}
+    field = {"fieldPath": f"metadata.annotations['{names.SETTINGS}']"}
+    file = {"path": contract.SETTINGS_PATH.rpartition("/")[2], "fieldRef": field}
     return [
         *(source.volume for source in sources),
-        {"name": SETTINGS_VOLUME, "configMap": settings},
+        {"name": SETTINGS_VOLUME, "downwardAPI": {"items": [file]}},
         {"name": SCRATCH_VOLUME, "emptyDir": {}},
         *keys_volume(service),
     ]

@@ -13,8 +13,8 @@ from typing import Any, Final
 import jinja2
 import yaml
 
-from ..api.kinds import CHILD_KINDS, ChildKind
-from ..api.names import DESIRED_HASH
+from ..api.kinds import CHILD_KINDS, DEPLOYMENT, ChildKind
+from ..api.names import DESIRED_HASH, REVISION
 from .errors import TemplateError
 from .merge import merge
 from .scalars import to_json
@@ -23,6 +23,9 @@ _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The loader in C reads the same YAML about ten times faster; PyYAML may be built without it."""
 
 _BY_TEMPLATE: Final[dict[str, ChildKind]] = {f"{kind.kind.lower()}.yaml.j2": kind for kind in CHILD_KINDS}
+
+
+REVISION_LENGTH: Final = 10
 
 
 class _PackageLoader(jinja2.BaseLoader):
@@ -67,8 +70,18 @@ class Renderer:
         _check(template, kind, manifest, values)
         if values.get("pod_template"):
             manifest["spec"]["template"] = merge(manifest["spec"]["template"], values["pod_template"])
-        manifest["metadata"].setdefault("annotations", {})[DESIRED_HASH] = _digest(manifest)
-        return dict(manifest)
+        if kind is DEPLOYMENT:
+            pods = manifest["spec"]["template"]
+            pods["metadata"]["annotations"][REVISION] = _digest(pods)[:REVISION_LENGTH]
+        return stamp(manifest)
+
+
+def stamp(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest with the hash of itself as an annotation, instead of the one that it may have had."""
+    metadata = manifest["metadata"]
+    annotations = {key: text for key, text in metadata.get("annotations", {}).items() if key != DESIRED_HASH}
+    bare = {**manifest, "metadata": {**metadata, "annotations": annotations}}
+    return {**bare, "metadata": {**metadata, "annotations": {**annotations, DESIRED_HASH: _digest(bare)}}}
 
 
 def _check(template: str, kind: ChildKind, manifest: Any, values: Mapping[str, Any]) -> None:

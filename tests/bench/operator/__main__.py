@@ -24,18 +24,13 @@ from tests.support.operators import ROOT, Operators, install_crds
 from tests.support.team import EVERYTHING, Team
 
 REPORT = ROOT / "build" / "bench" / "operator-ground.json"
-BASIC = ("ServiceAccount", "ConfigMap", "Deployment", "Service")
+BASIC = ("ServiceAccount", "Deployment", "Service")
 CHILDREN = (*BASIC, "HorizontalPodAutoscaler", "PodDisruptionBudget", "ServiceMonitor")
 
 SETTLE = 12.0
 """Seconds after which every status that may wait for more has been written."""
 
 Figures = dict[str, Any]
-
-
-def child_name(kind: str, name: str) -> str:
-    """Name of the child of a ModelService."""
-    return f"{name}-runtime" if kind == "ConfigMap" else name
 
 
 def spread(seconds: Sequence[float]) -> Figures:
@@ -190,13 +185,11 @@ class Bench:
 
     async def _children_of(self, name: str, since: float) -> float:
         """When the last child of a ModelService was first seen."""
-        seen = await asyncio.gather(
-            *(self._sightings.first(kind, child_name(kind, name), _added, since, 30) for kind in CHILDREN)
-        )
+        seen = await asyncio.gather(*(self._sightings.first(kind, name, _added, since, 30) for kind in CHILDREN))
         return max(sighting.at for sighting in seen)
 
     async def _delete_child(self, kind: str) -> float:
-        name = child_name(kind, "single-0")
+        name = "single-0"
         since = time.monotonic()
         uid = await self._team.remove(kind, name)
         back = await self._sightings.first(kind, name, lambda s: s.type == "ADDED" and s.uid != uid, since)

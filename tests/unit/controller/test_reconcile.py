@@ -4,7 +4,7 @@ from modelservice_operator.kube.errors import ApiError, Conflict, Forbidden, Inv
 from modelservice_operator.kube.resources import BY_KIND, MODEL_SERVICE
 from tests.unit.controller.world import KEY, NAMESPACE, World
 
-BASIC = {"ServiceAccount", "ConfigMap", "Deployment", "Service"}
+BASIC = {"ServiceAccount", "Deployment", "Service"}
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ async def test_children_are_applied_once_when_a_modelservice_appears(world: Worl
     applied = [kind for verb, kind, _ in world.written() if verb == "apply"]
     assert set(applied) == BASIC
     assert len(applied) == len(BASIC)
-    assert applied.index("Deployment") > applied.index("ConfigMap")
+    assert applied.index("Deployment") > applied.index("ServiceAccount")
 
 
 async def test_nothing_is_requested_when_everything_is_in_sync(world: World) -> None:
@@ -45,10 +45,9 @@ async def test_events_of_own_writes_ask_for_nothing_when_they_arrive(world: Worl
 async def test_child_returns_when_its_deletion_is_seen(world: World, kind: str) -> None:
     world.make()
     await world.settle()
-    name = "chat-runtime" if kind == "ConfigMap" else "chat"
-    world.remove(kind, name)
+    world.remove(kind, "chat")
     await world.settle()
-    assert name in world.names(kind)
+    assert "chat" in world.names(kind)
 
 
 async def test_child_returns_when_its_deletion_was_missed_and_a_resync_finds_it(world: World) -> None:
@@ -80,13 +79,13 @@ async def test_no_child_is_made_when_the_modelservice_is_being_deleted(world: Wo
 
 
 async def test_foreign_object_is_not_touched_when_it_has_the_name_of_a_child(world: World) -> None:
-    foreign = {"kind": "ConfigMap", "metadata": {"namespace": NAMESPACE, "name": "chat-runtime"}, "data": {"a": "b"}}
-    world.kube.put(BY_KIND["ConfigMap"], foreign)
+    foreign = {"kind": "Service", "metadata": {"namespace": NAMESPACE, "name": "chat"}, "spec": {"a": "b"}}
+    world.kube.put(BY_KIND["Service"], foreign)
     world.make()
     outcomes = await world.settle()
     assert outcomes[-1].result == "NameConflict"
     assert outcomes[-1].retry
-    assert world.kube.objects[("ConfigMap", NAMESPACE, "chat-runtime")]["data"] == {"a": "b"}
+    assert world.kube.objects[("Service", NAMESPACE, "chat")]["spec"] == {"a": "b"}
 
 
 async def test_other_children_are_applied_when_one_is_refused(world: World) -> None:

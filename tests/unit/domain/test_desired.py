@@ -27,12 +27,13 @@ def _pod(builder: ModelServiceBuilder, profile: Any = None) -> dict[str, Any]:
 
 
 def _settings(builder: ModelServiceBuilder, profile: Any = None) -> dict[str, Any]:
-    return yaml.safe_load(_child("ConfigMap", builder, profile)["data"]["runtime.yaml"])
+    template = _child("Deployment", builder, profile)["spec"]["template"]
+    return yaml.safe_load(template["metadata"]["annotations"]["modelservice.dev/settings"])
 
 
-def test_four_children_are_enough_when_nothing_else_is_asked_for() -> None:
+def test_three_children_are_enough_when_nothing_else_is_asked_for() -> None:
     kinds = [body["kind"] for body in render_all(make_modelservice().build())]
-    assert kinds == ["ServiceAccount", "ConfigMap", "Deployment", "Service"]
+    assert kinds == ["ServiceAccount", "Deployment", "Service"]
 
 
 def test_no_service_account_is_made_when_the_user_names_one() -> None:
@@ -126,10 +127,10 @@ def test_pod_meets_the_restricted_standard() -> None:
         }
 
 
-def test_settings_hash_changes_when_a_setting_does() -> None:
+def test_revision_changes_when_a_setting_does() -> None:
     def annotation(builder: ModelServiceBuilder) -> str:
         template = _child("Deployment", builder)["spec"]["template"]
-        return str(template["metadata"]["annotations"]["modelservice.dev/settings-hash"])
+        return str(template["metadata"]["annotations"]["modelservice.dev/revision"])
 
     before = annotation(make_modelservice())
     assert annotation(make_modelservice().with_spec(replicas=3)) == before

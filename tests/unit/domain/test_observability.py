@@ -87,5 +87,5 @@ def test_rule_is_left_out_and_told_when_its_kind_is_not_served() -> None:
     service = _asking(prometheusRule={}, dashboard={}).build()
     kinds = [child.kind.kind for child in desired(service, None, Facts(IMAGE))]
     assert "PrometheusRule" not in kinds
-    assert kinds.count("ConfigMap") == 2
+    assert kinds.count("ConfigMap") == 1
     assert missing_kinds(service, Facts(IMAGE)) == {"PrometheusRule"}

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from modelservice_operator.api.names import REVISION
 from modelservice_operator.api.reasons import Reason
 from modelservice_operator.domain import SpecError, desired
 from tests.support.builders import FACTS, make_modelservice, render_all
@@ -28,6 +29,7 @@ def test_sidecar_stands_beside_the_server_and_nothing_of_ours_is_lost() -> None:
         next(body for body in bodies if body["kind"] == "Deployment")["spec"]["template"] for bodies in (plain, merged)
     )
     assert after["spec"]["containers"] == [*before["spec"]["containers"], {"name": "proxy", "image": "proxy:1"}]
+    assert after["metadata"]["annotations"].pop(REVISION) != before["metadata"]["annotations"].pop(REVISION)
     assert after["metadata"] == before["metadata"]
 
 
@@ -37,7 +39,7 @@ def test_sidecar_stands_beside_the_server_and_nothing_of_ours_is_lost() -> None:
         ({"replicas": 2}, "replicas", "use metadata and spec"),
         ({"metadata": {"name": "x"}}, "metadata.name", "use metadata.labels"),
         ({"metadata": {"labels": {"modelservice.dev/name": "x"}}}, "metadata.labels[modelservice.dev/name]", "remove"),
-        ({"metadata": {"annotations": {"modelservice.dev/settings-hash": "x"}}}, "metadata.annotations", "remove"),
+        ({"metadata": {"annotations": {"modelservice.dev/settings": "x"}}}, "metadata.annotations", "remove"),
         ({"spec": {"serviceAccountName": "x"}}, "spec.serviceAccountName", "use spec.security.serviceAccountName"),
         ({"spec": {"terminationGracePeriodSeconds": 1}}, "spec.terminationGracePeriodSeconds", "drainSeconds"),
         (_server(image="x"), "spec.containers[server].image", "use spec.runtime.image"),

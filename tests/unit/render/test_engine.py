@@ -109,7 +109,7 @@ def test_every_kind_has_a_template() -> None:
         autoscaling={"maxReplicas": 2},
         availability={"minAvailable": 1},
         network={"ingress": {}, "httpRoute": {"parentRefs": [{"name": "public"}]}, "networkPolicy": {}},
-        observability={"serviceMonitor": {}, "prometheusRule": {}},
+        observability={"serviceMonitor": {}, "prometheusRule": {}, "dashboard": {}},
     )
     others = service.with_spec(autoscaling={"maxReplicas": 2, "backend": "KEDA"})
     children = [child for each in (service, others) for child in desired(each.build(), None, FACTS)]
