@@ -94,6 +94,7 @@ EVERYTHING = service(
         "maxSurge": 0,
         "maxUnavailable": 1,
         "progressDeadlineSeconds": 1800,
+        "autoRollback": True,
         "verification": {"path": "/v1/completions?a=b", "body": "{}", "expect": "Paris", "timeoutSeconds": 30},
     },
     termination={"drainSeconds": 45},
@@ -244,7 +245,6 @@ NOT_YET = (
         "spec.rollout.strategy",
         "only Auto and RollingUpdate and Recreate work",
     ),
-    Row("rollback", service(rollout={"autoRollback": True}), "spec.rollout.autoRollback", "remove it"),
     Row("retained cache", service(deletionPolicy="RetainCache"), "spec.deletionPolicy", "set it to Delete"),
 )
 

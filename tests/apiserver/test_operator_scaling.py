@@ -12,7 +12,7 @@ from tests.support.team import Team
 
 pytestmark = pytest.mark.control_plane
 
-BASIC = ("ServiceAccount", "ConfigMap", "Deployment", "Service")
+BASIC = ("ServiceAccount", "Deployment", "Service")
 KEDA = {"backend": "KEDA", "minReplicas": 1, "maxReplicas": 5, "metrics": [{"type": "QueueDepth", "target": "4"}]}
 SCALED_OBJECTS = "scaledobjects.keda.sh"
 

@@ -69,6 +69,7 @@ class Reason(StrEnum):
     # Progressing
     ROLLOUT_BLOCKED = "RolloutBlocked"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
+    ROLLED_BACK = "RolledBack"
     NEW_REVISION_AVAILABLE = "NewRevisionAvailable"
     NEW_TEMPLATE_AVAILABLE = "NewTemplateAvailable"
     # NetworkReady
@@ -255,6 +256,11 @@ _ROLLOUT: Final[dict[Reason, ReasonDetail]] = {
     Reason.DEADLINE_EXCEEDED: ReasonDetail(
         "The new revision did not become ready within spec.rollout.progressDeadlineSeconds.",
         "See the other conditions for the cause; raise the deadline if the model only loads slowly.",
+    ),
+    Reason.ROLLED_BACK: ReasonDetail(
+        "The revision that the spec asks for failed, and the last one that served runs in its place.",
+        "Correct the spec: other pods are tried at once. To try the same again, turn spec.rollout.autoRollback off and "
+        "on.",
     ),
     Reason.NEW_REVISION_AVAILABLE: ReasonDetail("A newer revision of the model exists and is not served yet."),
     Reason.NEW_TEMPLATE_AVAILABLE: ReasonDetail(

@@ -4,12 +4,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from modelservice_operator.api.kinds import DEPLOYMENT
 from modelservice_operator.api.reasons import Reason
 from modelservice_operator.api.v1alpha1 import ModelService, RuntimeProfile
 from modelservice_operator.controller.keys import Key
 from modelservice_operator.controller.observe import ChildId, Observation
-from modelservice_operator.domain import Facts, Observed, Plan, Recorded, SpecError, desired, plan
-from modelservice_operator.render import Renderer, TemplateError
+from modelservice_operator.domain import (
+    ApplyResults,
+    Facts,
+    Observed,
+    ObservedState,
+    Plan,
+    Recorded,
+    SpecError,
+    choose_revision,
+    desired,
+    look_at,
+    plan,
+)
+from modelservice_operator.render import Renderer, TemplateError, stamp
 
 Manifest = dict[str, Any]
 
@@ -67,10 +80,21 @@ def decide(seen: Observation, facts: Facts, manifests: Manifests, recorded: Mapp
     if seen.service is None or seen.error is not None:
         return Decision(None, seen.error)
     try:
-        wanted = manifests.of(seen.key, seen.service, seen.profile, facts)
+        wanted = _settled(seen, manifests.of(seen.key, seen.service, seen.profile, facts))
     except SpecError as error:
         return Decision(None, error)
     except TemplateError as error:
         return Decision(None, SpecError(Reason.TEMPLATE_ERROR, "spec", str(error)))
     observed = Observed(owner_uid=seen.record.uid, children=seen.children, recorded=recorded)
     return Decision(plan(wanted, observed), None)
+
+
+def _settled(seen: Observation, wanted: Sequence[Manifest]) -> Sequence[Manifest]:
+    """The manifests with the Deployment's pods as they should be now: those of the spec, or of the last that served."""
+    if seen.service is None or not seen.service.spec.rollout.auto_rollback:
+        return wanted
+    world = look_at(seen.service, seen.profile, ObservedState(seen.children, seen.pods), ApplyResults())
+    return [
+        stamp(choose_revision(manifest, world)) if manifest["kind"] == DEPLOYMENT.kind else manifest
+        for manifest in wanted
+    ]

@@ -10,8 +10,9 @@ from .facts import ChildSpec, Facts
 from .plan import Apply, ChildState, Delete, NameConflict, Observed, Plan, Recorded, plan, remember
 from .pods import newest_ready
 from .project import project
+from .revisions import choose_revision
 from .status import compute_status, is_urgent, patience, rejected_status
-from .world import ApplyResults, Failure, ObservedState, RuntimeReport
+from .world import ApplyResults, Failure, ObservedState, RuntimeReport, look_at
 
 __all__ = [
     "Apply",
@@ -29,10 +30,12 @@ __all__ = [
     "Recorded",
     "RuntimeReport",
     "SpecError",
+    "choose_revision",
     "compute_status",
     "desired",
     "diagnose",
     "is_urgent",
+    "look_at",
     "missing_kinds",
     "newest_ready",
     "patience",

@@ -13,6 +13,7 @@ from ..api.reasons import DETAILS, ConditionType, Reason
 from ..api.uri import ModelUri
 from .diagnose import Diagnosis
 from .pods import condition, has_fetched, is_placed
+from .rollout_checks import has_verdict, progressing, verified
 from .scaling_checks import autoscaler_ready, has_autoscaler
 from .tree import Tree, items, number, text
 from .verdict import Verdict
@@ -32,8 +33,7 @@ def _applies(type_: ConditionType, world: World) -> bool:
     if type_ is ConditionType.SUSPENDED:
         return world.service.spec.suspend
     if type_ is ConditionType.VERIFIED:
-        asked = world.service.spec.rollout.verification is not None
-        return asked or world.failure_for(type_) is not None
+        return has_verdict(world)
     return type_ is not ConditionType.AUTOSCALER_READY or has_autoscaler(world)
 
 
@@ -82,22 +82,12 @@ def _scheduled(world: World) -> Verdict:
     return _unknown("Waiting for the scheduler")
 
 
-def _verified(world: World) -> Verdict:
-    if failure := world.failure_for(ConditionType.VERIFIED):
-        return _failed(failure)
-    if world.wanted == 0:
-        return _unknown("No replica is asked for")
-    if world.pods.ready:
-        return _good(Reason.VERIFIED)
-    return _unknown("The golden request is asked when the server is warm")
-
-
 def _runtime_ready(world: World) -> Verdict:
     if failure := world.failure_for(ConditionType.RUNTIME_READY):
         return _failed(failure)
     if world.wanted == 0:
         return _no_replica(world)
-    if _is_serving(world):
+    if world.is_serving:
         return _good(Reason.SERVING, _simulation(world))
     what = "the server starts" if world.needed == 1 else f"{world.needed} replicas are ready"
     serving = "; the previous revision serves meanwhile" if world.pods.earlier_ready else ""
@@ -112,39 +102,10 @@ def _no_replica(world: World) -> Verdict:
     return _bad(Reason.SCALED_TO_ZERO)
 
 
-def _is_serving(world: World) -> bool:
-    """Whether enough pods of the current revision are ready and none of an earlier one answers any more."""
-    if not world.is_deployment_current or world.pods.earlier_ready:
-        return False
-    counts = (number(world.deployment, "status", key) for key in ("updatedReplicas", "readyReplicas"))
-    return min(world.pods.ready, *counts) >= world.needed
-
-
 def _simulation(world: World) -> str:
     if not world.is_simulated:
         return ""
     return "The server is ready; its accelerator is simulated, the CPU computes"
-
-
-def _progressing(world: World) -> Verdict:
-    deadline = condition(world.deployment, "Progressing")
-    if text(deadline, "reason") == "ProgressDeadlineExceeded" and world.is_deployment_current:
-        return _bad(Reason.DEADLINE_EXCEEDED)
-    failure = world.failure_for(ConditionType.SCHEDULED)
-    if failure is not None and world.pods.earlier_ready:
-        return _bad(Reason.ROLLOUT_BLOCKED, f"The new revision cannot be placed: {failure[1].message}")
-    if not world.deployment:
-        return _unknown("The Deployment does not exist yet")
-    return _good(Reason.ROLLING_OUT) if _is_rolling(world) else _good(Reason.ROLLOUT_COMPLETE)
-
-
-def _is_rolling(world: World) -> bool:
-    if not world.is_deployment_current:
-        return True
-    total, updated, available = (
-        number(world.deployment, "status", key) for key in ("replicas", "updatedReplicas", "availableReplicas")
-    )
-    return updated < world.wanted or total > updated or available < min(updated, world.needed)
 
 
 def _network_ready(world: World) -> Verdict:
@@ -205,9 +166,9 @@ _CHAIN: Final[dict[ConditionType, Callable[[World], Verdict]]] = {
     ConditionType.SPEC_VALID: _spec_valid,
     ConditionType.MODEL_AVAILABLE: _model_available,
     ConditionType.SCHEDULED: _scheduled,
-    ConditionType.VERIFIED: _verified,
+    ConditionType.VERIFIED: verified,
     ConditionType.RUNTIME_READY: _runtime_ready,
-    ConditionType.PROGRESSING: _progressing,
+    ConditionType.PROGRESSING: progressing,
     ConditionType.NETWORK_READY: _network_ready,
     ConditionType.AUTOSCALER_READY: autoscaler_ready,
     ConditionType.IN_SYNC: _in_sync,

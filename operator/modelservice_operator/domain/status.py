@@ -16,6 +16,7 @@ from .checks import judge
 from .diagnose import past_failure
 from .errors import SpecError
 from .report import accelerator_report, model_report, startup_report
+from .revisions import taken_back
 from .tree import Tree, branch, items, number, text
 from .verdict import Verdict
 from .world import ApplyResults, ObservedState, World, condition_of, look_at
@@ -135,7 +136,9 @@ def _revision(world: World, previous: Tree) -> dict[str, str]:
     current = f"{world.service.metadata.name}-{world.pods.revision}" if world.pods.revision else last
     if last and current != last:
         before = last
-    return {key: name for key, name in (("current", current), ("previous", before)) if name}
+    back = taken_back(world.deployment)
+    names = {"current": current, "previous": before, "failed": back.name or back.revision if back else ""}
+    return {key: name for key, name in names.items() if name}
 
 
 def _last_failure(world: World, previous: Tree, now: datetime) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from .errors import SpecError
 from .facts import Facts
 from .placement import accelerator_of
 from .plan import ChildKey, Plan
-from .pods import Pods, sort_pods
+from .pods import Pods, condition, sort_pods
 from .rollout import wanted_replicas
-from .tree import Tree, branch, number
+from .tree import Tree, branch, number, text
 
 RuntimeReport = Mapping[str, Any]
 """The JSON of the admin port's `/status`."""
@@ -91,6 +91,27 @@ class World:
         """Whether the Deployment controller has seen the Deployment as it is now."""
         seen = number(self.deployment, "status", "observedGeneration")
         return bool(self.deployment) and seen >= number(self.deployment, "metadata", "generation")
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether enough pods of the current revision are ready and none of an earlier one answers any more."""
+        if not self.is_deployment_current or self.pods.earlier_ready:
+            return False
+        counts = (number(self.deployment, "status", key) for key in ("updatedReplicas", "readyReplicas"))
+        return min(self.pods.ready, *counts) >= self.needed
+
+    @property
+    def has_missed_deadline(self) -> bool:
+        """Whether the current revision was not ready in its time.
+
+        What the Deployment controller says may still be about the revision before; it names the ReplicaSet.
+        """
+        said = condition(self.deployment, "Progressing")
+        if text(said, "reason") != "ProgressDeadlineExceeded" or not self.is_deployment_current:
+            return False
+        message = text(said, "message")
+        name = f'"{self.service.metadata.name}-{self.pods.revision}"'
+        return not self.pods.revision or "ReplicaSet" not in message or name in message
 
     @property
     def missing_kinds(self) -> frozenset[str]:

@@ -89,7 +89,7 @@ def report_ready(service: Service) -> None:
         metrics.live.cache_tokens = facts.kv_budget_tokens
         if facts.device.startswith("cuda"):
             metrics.live.gpu_memory = import_module("modelservice_runtime.models.device").read_memory
-    stages = {str(state): round(lifecycle.seconds.get(state, 0.0), 3) for state in STARTING}
+    stages = {str(state): round(lifecycle.seconds[state], 3) for state in STARTING if state in lifecycle.seconds}
     for stage, seconds in stages.items():
         metrics.load_seconds.labels(metrics.model, stage).set(seconds)
     metrics.ready.labels(metrics.model).set(1)

@@ -81,7 +81,6 @@ _LIMITS: Final[tuple[_Absent | _Only, ...]] = (
     _Only("cache.strategy", ("None",), "remove spec.cache or set strategy: None"),
     _Absent("loader.parallelism", "remove it"),
     _Only("rollout.strategy", ("Auto", "RollingUpdate", "Recreate"), "use one of them or remove it"),
-    _Only("rollout.autoRollback", (False,), "remove it, and go back with `kubectl apply` of the earlier manifest"),
     _Absent("rollout.canary", "remove it"),
     _Only("deletionPolicy", ("Delete",), "set it to Delete or remove it"),
 )

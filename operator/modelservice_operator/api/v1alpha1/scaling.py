@@ -198,7 +198,8 @@ class Rollout(Block):
     progress_deadline_seconds: Annotated[int, Field(ge=1, le=86400)] = 1800
     """How long a new revision may take before Progressing turns False, in seconds."""
     auto_rollback: bool = False
-    """Whether a revision that fails is taken back."""
+    """Whether a revision that does not answer the golden request, or is not ready within progressDeadlineSeconds, is
+    replaced by the last one that served. It is tried again when the spec asks for other pods."""
     canary: Canary | None = None
     """A share of the requests goes to the new revision first."""
     verification: Verification | None = None

@@ -96,6 +96,8 @@ class Revision(Report):
     """The revision that is rolled out."""
     previous: Word = ""
     """The one before."""
+    failed: Word = ""
+    """The one that the spec asks for and that was taken back, because it failed."""
 
 
 class Startup(Report):

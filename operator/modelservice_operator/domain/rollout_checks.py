@@ -1,0 +1,67 @@
+"""The conditions of a rollout: is the new revision the right one, does it get on, or was it taken back?"""
+
+from ..api.reasons import DETAILS, ConditionType, Reason
+from .revisions import TakenBack, taken_back, verified_template
+from .tree import number
+from .verdict import Verdict, bad, good, unknown
+from .world import World
+
+
+def has_verdict(world: World) -> bool:
+    """Whether there is anything to say about a golden request."""
+    asked = world.service.spec.rollout.verification is not None
+    return asked or world.failure_for(ConditionType.VERIFIED) is not None or _is_refuted(world)
+
+
+def verified(world: World) -> Verdict:
+    """Whether the golden request is answered as expected."""
+    if failure := world.failure_for(ConditionType.VERIFIED):
+        return bad(failure[1].reason, failure[1].message)
+    if _is_refuted(world) and (back := taken_back(world.deployment)):
+        return bad(Reason.GOLDEN_REQUEST_FAILED, _told_of(back))
+    if world.wanted == 0:
+        return unknown("No replica is asked for")
+    if world.pods.ready:
+        return good(Reason.VERIFIED)
+    return unknown("The golden request is asked when the server is warm")
+
+
+def _is_refuted(world: World) -> bool:
+    """Whether a revision was taken back for its answer to the golden request."""
+    back = taken_back(world.deployment)
+    return back is not None and back.reason == Reason.GOLDEN_REQUEST_FAILED
+
+
+def progressing(world: World) -> Verdict:
+    """Whether the rollout gets on, or has ended well."""
+    if back := taken_back(world.deployment):
+        return bad(Reason.ROLLED_BACK, _told_of(back))
+    if world.has_missed_deadline:
+        return bad(Reason.DEADLINE_EXCEEDED, _without_way_back(world))
+    failure = world.failure_for(ConditionType.SCHEDULED)
+    if failure is not None and world.pods.earlier_ready:
+        return bad(Reason.ROLLOUT_BLOCKED, f"The new revision cannot be placed: {failure[1].message}")
+    if not world.deployment:
+        return unknown("The Deployment does not exist yet")
+    return good(Reason.ROLLING_OUT) if _is_rolling(world) else good(Reason.ROLLOUT_COMPLETE)
+
+
+def _told_of(back: TakenBack) -> str:
+    who = f"Revision {back.name}" if back.name else "The revision that the spec asks for"
+    return f"{who} was taken back and the last one that served runs: {back.reason}: {back.message}"
+
+
+def _without_way_back(world: World) -> str:
+    """What to add to the reason when there should be a way back and is none; empty for the usual words."""
+    if not world.service.spec.rollout.auto_rollback or verified_template(world.deployment):
+        return ""
+    return f"{DETAILS[Reason.DEADLINE_EXCEEDED].description} No revision that served is known to go back to"
+
+
+def _is_rolling(world: World) -> bool:
+    if not world.is_deployment_current:
+        return True
+    total, updated, available = (
+        number(world.deployment, "status", key) for key in ("replicas", "updatedReplicas", "availableReplicas")
+    )
+    return updated < world.wanted or total > updated or available < min(updated, world.needed)
