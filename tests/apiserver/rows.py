@@ -166,6 +166,11 @@ VALID = (
     Row("null entries of maps", service(resources={"limits": {"cpu": None}}, scheduling={"nodeSelector": {"a": None}})),
     Row("Recreate", service(rollout={"strategy": "Recreate"})),
     Row("only maxSurge is zero", service(rollout={"strategy": "RollingUpdate", "maxSurge": 0})),
+    Row("a compiled model", service(runtime={"engine": {"compile": True}})),
+    *(
+        Row(f"{name} weights", service(runtime={"engine": {"quantization": name}}))
+        for name in ("int8", "int4", "fp8", "bnb-int8", "bnb-nf4")
+    ),
     Row("percentages in a rollout", service(rollout={"maxSurge": "25%", "maxUnavailable": "0%"})),
     Row("a number of replicas to keep", service(availability={"minAvailable": 1})),
     Row("an empty profile", profile()),
@@ -190,13 +195,6 @@ VALID = (
 NOT_YET = (
     Row("a task", service(model={"task": "depth-estimation"}), "spec.model.task", "set one of them or remove"),
     Row("remote code", service(model={"trustRemoteCode": True}), "spec.model.trustRemoteCode", "remove it"),
-    Row(
-        "quantization",
-        service(runtime={"engine": {"quantization": "int8"}}),
-        "spec.runtime.engine.quantization",
-        "set it to none or remove it",
-    ),
-    Row("compile", service(runtime={"engine": {"compile": True}}), "spec.runtime.engine.compile", "set it to false"),
     Row(
         "resource claims",
         service(scheduling={"resourceClaims": [{"name": "gpu"}]}),
@@ -249,6 +247,12 @@ NOT_YET = (
 )
 
 INVALID = (
+    Row(
+        "unknown quantization",
+        service(runtime={"engine": {"quantization": "int2"}}),
+        "spec.runtime.engine.quantization",
+        "bnb-nf4",
+    ),
     Row("no model", {**service(), "spec": {}}, "spec.model", "Required"),
     Row("no spec", {k: v for k, v in service().items() if k != "spec"}, "spec", "Required"),
     Row("no uri", {**service(), "spec": {"model": {}}}, "spec.model.uri", "Required"),

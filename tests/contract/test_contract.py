@@ -1,15 +1,17 @@
 """The two packages share no code; what they agree on is written twice and held equal here."""
 
 import importlib
+from typing import get_args
 
 import pytest
 
 from modelservice_operator.api import contract
 from modelservice_operator.api.reasons import Reason as OperatorReason
-from modelservice_operator.api.v1alpha1.workload import SERVED_TASKS
+from modelservice_operator.api.v1alpha1.workload import SERVED_TASKS, Engine
 from modelservice_operator.domain.api_keys import KEYS_DIR, lacks_keys
 from modelservice_runtime import config
 from modelservice_runtime.errors import BadSettings, ExitCode, Reason
+from modelservice_runtime.sections import EngineSection
 from modelservice_runtime.server.keys import open_keys
 from modelservice_runtime.tasks.base import TASKS
 
@@ -43,3 +45,9 @@ def test_operator_understands_when_the_server_finds_no_api_key() -> None:
     with pytest.raises(BadSettings) as caught:
         open_keys(KEYS_DIR)
     assert lacks_keys(str(caught.value))
+
+
+@pytest.mark.parametrize("field", ["dtype", "quantization"])
+def test_every_choice_of_the_engine_is_one_of_the_runtime_and_the_other_way_round(field: str) -> None:
+    ours, theirs = (set(get_args(each.model_fields[field].annotation)) for each in (Engine, EngineSection))
+    assert ours == theirs

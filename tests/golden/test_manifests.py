@@ -75,6 +75,11 @@ def _gpu_simulated() -> Case:
     return make_modelservice("oci://localhost/models/demo-chat:dev").build(), make_gpu_profile(simulated=True)
 
 
+def _gpu_quantized() -> Case:
+    engine = {"quantization": "bnb-nf4", "compile": True}
+    return make_modelservice().with_gpu(1).with_spec(runtime={"engine": engine}).build(), None
+
+
 def _gpu_slices() -> Case:
     rollout = {"strategy": "RollingUpdate", "maxSurge": "25%", "progressDeadlineSeconds": 600}
     service = make_modelservice().with_gpu(resource="nvidia.com/mig-1g.5gb")
@@ -198,8 +203,8 @@ CASES: dict[str, Callable[[], Case]] = {
     function.__name__.strip("_").replace("_", "-"): function
     for function in (
         _minimal, _hub_with_token, _https_with_header, _bucket, _image, _claim, _gpu_by_profile, _gpu_simulated,
-        _gpu_slices, _placed, _autoscaled, _scaled_by_keda, _scaled_by_others, _exposed, _secured, _adapted, _observed,
-        _routed, _suspended, _merged, _verified,
+        _gpu_quantized, _gpu_slices, _placed, _autoscaled, _scaled_by_keda, _scaled_by_others, _exposed, _secured,
+        _adapted, _observed, _routed, _suspended, _merged, _verified,
     )
 }  # fmt: skip
 

@@ -73,8 +73,6 @@ _LIMITS: Final[tuple[_Absent | _Only, ...]] = (
         "set one of them or remove spec.model.task",
     ),
     _Only("model.trustRemoteCode", (False,), "remove it, and use a model that needs no code of its own"),
-    _Only("runtime.engine.quantization", ("none",), "set it to none or remove it"),
-    _Only("runtime.engine.compile", (False,), "set it to false or remove it"),
     _Absent("scheduling.resourceClaims", "remove it and use spec.accelerator", is_list=True),
     _Absent("autoscaling.schedules", "remove it", is_list=True),
     _Absent("autoscaling.idle", "remove it and set minReplicas to 1 or more"),

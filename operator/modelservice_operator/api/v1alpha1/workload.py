@@ -170,14 +170,15 @@ class Engine(Block):
 
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """Number format of the weights; auto takes the model's own where the device is good at it."""
-    quantization: Literal["none", "int8", "int4", "fp8"] = "none"
-    """Lower precision for the weights."""
+    quantization: Literal["none", "int8", "int4", "fp8", "bnb-int8", "bnb-nf4"] = "none"
+    """Lower precision for the weights, made when they are loaded. int4 and fp8 need a GPU; all but int8 on a CPU need
+    an image with torchao or bitsandbytes. What the node cannot compute is refused by the server, as UnusableModel."""
     max_context: Annotated[int, Field(ge=0, le=16777216)] = 0
     """Most tokens of a prompt and its answer together; 0 means the model's own limit."""
     max_concurrency: Annotated[int, Field(ge=1, le=4096)] = 64
     """Most requests that are computed at the same time; more wait in the queue."""
     compile: bool = False
-    """Whether the model is compiled before it serves."""
+    """Whether the model is compiled before it serves; needs an image with a C++ compiler, and a longer start."""
 
 
 class Runtime(Block):
