@@ -81,6 +81,9 @@ class EngineSection(Section):
     cuda_graphs: bool = Field(
         default=True, description="Record decode steps as CUDA graphs, on a GPU and without adapters."
     )
+    prefix_cache: bool = Field(
+        default=True, description="Keep the beginnings of prompts, and compute what follows when they come again."
+    )
     compile: bool = Field(default=False, description="Compile the model; slower start, faster steps.")
 
 

@@ -66,7 +66,8 @@ class Answers:
         following = request.follow() if request.follow else None
         if following is None:
             tokens = tuple(sequence.tokens[sequence.prompt_length :])
-            completion = Completion(reason, tokens, "".join(sequence.pieces), tuple(sequence.logprobs))
+            text, logprobs = "".join(sequence.pieces), tuple(sequence.logprobs)
+            completion = Completion(reason, tokens, text, logprobs, sequence.cached)
             self._outbox.post(sequence.ticket, Done(completion))
         return following
 

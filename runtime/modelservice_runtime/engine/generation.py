@@ -50,20 +50,23 @@ class Generation:
 class Completion:
     """The value of `Done`: why the sequence ended (`stop` or `length`), its new tokens, and all of its text.
 
-    `logprobs` holds one entry for each token that made text, when they were asked for.
+    `logprobs` holds one entry for each token that made text, when they were asked for. `cached_tokens` of the prompt
+    were not computed, as their keys and values were known.
     """
 
     reason: str
     tokens: tuple[int, ...]
     text: str = ""
     logprobs: tuple[TokenLogprob, ...] = ()
+    cached_tokens: int = 0
 
 
 @dataclass(slots=True, eq=False)
 class Sequence:
     """One running sequence; its row is its place among the running ones.
 
-    `computed` counts the tokens whose keys and values are in the row; `begun` tells whether its source is.
+    `computed` counts the tokens whose keys and values are in the row, `cached` those that were known when it began;
+    `begun` tells whether its source is in the row.
     """
 
     ticket: Ticket
@@ -71,6 +74,7 @@ class Sequence:
     prompt_length: int
     generator: Any
     computed: int = 0
+    cached: int = 0
     begun: bool = False
     last_token_at: float = 0.0
     pieces: list[str] = field(default_factory=list)

@@ -39,11 +39,11 @@ class Intake:
         with self._lock:
             self._check_room(1)
 
-    def submit(self, item: Any, cost: int) -> Ticket:
+    def submit(self, item: Any, cost: int, caller: str = "") -> Ticket:
         """Append an item. Raises QueueFull or Draining."""
         with self._lock:
             self._check_room(cost)
-            ticket = Ticket(item, cost)
+            ticket = Ticket(item, cost, caller)
             self._append(ticket)
         self._wake()
         return ticket

@@ -32,9 +32,9 @@ class QueuedScheduler(ABC):
         """Raise QueueFull or Draining when nothing more is taken."""
         self._intake.check_room()
 
-    def submit(self, item: Any, cost: int) -> Ticket:
+    def submit(self, item: Any, cost: int, caller: str = "") -> Ticket:
         """Queue an item of `cost` tokens. Raises QueueFull or Draining."""
-        return self._intake.submit(item, cost)
+        return self._intake.submit(item, cost, caller)
 
     def cancel(self, ticket: Ticket, reason: str) -> None:
         """Drop an item within one step; what is in the middle of a step is answered to nobody."""

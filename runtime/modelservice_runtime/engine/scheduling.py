@@ -82,21 +82,37 @@ Event = Progress | Done | Failed
 
 
 @dataclass(frozen=True, slots=True)
+class PrefixCounts:
+    """Tokens of prompts whose beginnings were looked up in the prefix cache, and those of them that were found."""
+
+    queries: int = 0
+    hits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
-    """Counts at one moment; `kv_usage` is the used share of the KV cache's budget, 0 to 1."""
+    """Counts at one moment; `kv_usage` is the used share of the KV cache's budget, 0 to 1.
+
+    `prefixes` counts since the start; None where beginnings of prompts are not kept.
+    """
 
     running: int = 0
     queued: int = 0
     queued_tokens: int = 0
     kv_usage: float = 0.0
+    prefixes: PrefixCounts | None = None
 
 
 class Ticket:
-    """One submitted item. Created by `submit`, read on the event loop, marked by the torch thread."""
+    """One submitted item. Created by `submit`, read on the event loop, marked by the torch thread.
+
+    `caller` names whose it is, for those who must keep callers apart; an empty name is anybody's.
+    """
 
     __slots__ = (
         "_events",
         "_take",
+        "caller",
         "cancel_reason",
         "cancelled_at",
         "cost",
@@ -109,10 +125,11 @@ class Ticket:
         "submitted_at",
     )
 
-    def __init__(self, item: Any, cost: int) -> None:
+    def __init__(self, item: Any, cost: int, caller: str = "") -> None:
         self.id = next(_ids)
         self.item = item
         self.cost = cost
+        self.caller = caller
         self.submitted_at = time.monotonic()
         self.started_at: float | None = None
         self.cancel_reason: str | None = None
@@ -161,7 +178,7 @@ class Scheduler(Protocol):
     def check_room(self) -> None:
         """Raise QueueFull or Draining when nothing more is taken, before an item is prepared for nothing."""
 
-    def submit(self, item: Any, cost: int) -> Ticket:
+    def submit(self, item: Any, cost: int, caller: str = "") -> Ticket:
         """Queue an item of `cost` tokens. Raises QueueFull or Draining."""
 
     def cancel(self, ticket: Ticket, reason: str) -> None:
@@ -193,7 +210,7 @@ class Meter(Protocol):
         """A forward pass ran over `rows` sequences with `tokens` real of `padded` tokens."""
 
     def tokens(self, direction: str, count: int) -> None:
-        """Tokens were consumed (`prompt`) or made (`completion`)."""
+        """Tokens were consumed (`prompt`; of those, found: `prompt_cached`) or made (`completion`)."""
 
     def forward(self, seconds: float) -> None:
         """A forward pass took so long."""

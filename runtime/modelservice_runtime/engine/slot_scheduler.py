@@ -4,6 +4,8 @@ Each step: drop what was cancelled, prefill as many prompt tokens as the pace al
 token for every running sequence in one forward pass, sample each row with its own parameters, and route the text.
 Sequences join and leave between steps, never waiting for one another.
 
+A sequence begins with what is known of its prompt already (`prefix_cache.py`), and leaves its prompt behind for others.
+
 Admission is optimistic: a sequence needs room for its prompt only. When the cache's budget is spent while decoding,
 the youngest sequence is preempted: its row is dropped, and it goes back to the head of the queue with the tokens it
 has, to be prefilled again (recomputation costs one prefill; swapping would cost memory that is not there).
@@ -22,6 +24,7 @@ from modelservice_runtime.engine.decoder_runner import DecoderRunner
 from modelservice_runtime.engine.generation import Generation, Sequence
 from modelservice_runtime.engine.intake import Intake
 from modelservice_runtime.engine.prefill import Chunk, Group, PrefillPace
+from modelservice_runtime.engine.prefix_cache import NoStore, PrefixCache
 from modelservice_runtime.engine.queued import QueuedScheduler
 from modelservice_runtime.engine.sampling import apply_rules, choose_tokens, measure_token
 from modelservice_runtime.engine.scheduling import Meter, Outbox, Stats, Ticket, TokenLogprob
@@ -31,12 +34,19 @@ class SlotScheduler(QueuedScheduler):
     """Implements `Scheduler` for `Generation` items; `prefill_tokens` bounds the prompt tokens of a step."""
 
     def __init__(
-        self, runner: DecoderRunner, intake: Intake, outbox: Outbox, meter: Meter, prefill_tokens: int
+        self,
+        runner: DecoderRunner,
+        intake: Intake,
+        outbox: Outbox,
+        meter: Meter,
+        prefill_tokens: int,
+        prefixes: PrefixCache | None = None,
     ) -> None:
         super().__init__(intake, outbox, meter)
         self._runner = runner
         self._answers = Answers(outbox, meter, runner.max_length)
         self._pace = PrefillPace(prefill_tokens)
+        self._prefixes = prefixes or PrefixCache(NoStore())
         self._decoding: list[Sequence] = []  # rows from 0
         self._filling: list[Sequence] = []  # the rows after them
         self._preempted: dict[int, Sequence] = {}
@@ -44,7 +54,7 @@ class SlotScheduler(QueuedScheduler):
     def stats(self) -> Stats:
         """Return the counts of this moment, and how much of the cache is used."""
         used = sum(len(sequence.tokens) for sequence in self._running())
-        return replace(super().stats(), kv_usage=self._runner.usage(used))
+        return replace(super().stats(), kv_usage=self._runner.usage(used), prefixes=self._prefixes.counts)
 
     def step(self) -> bool:
         """Admit, prefill, decode one token a sequence, route. False when idle."""
@@ -123,10 +133,16 @@ class SlotScheduler(QueuedScheduler):
         return group.chunks
 
     def _admit(self) -> Sequence | None:
-        """Give the oldest waiting request a row, if the cache has room for its tokens and one more."""
+        """Give the oldest waiting request a row, if the cache has room for its tokens and one more.
+
+        It waits as well while a prompt ahead of it is computed that begins alike.
+        """
         for ticket in self._intake.peek(1):
             known = self._preempted.get(ticket.id)
-            length = len(known.tokens if known else ticket.item.prompt) + 1
+            tokens = known.tokens if known else ticket.item.prompt
+            if self._prefixes.awaits(ticket, tokens, self._filling):
+                return None
+            length = len(tokens) + 1
             running = self._running()
             longest = max([length, *(len(sequence.tokens) + 1 for sequence in running)])
             if not self._runner.fits(len(running) + 1, longest):
@@ -136,13 +152,21 @@ class SlotScheduler(QueuedScheduler):
             sequence = known or self._begin(ticket)
             self._filling.append(sequence)
             self._reserve(len(running) + 1, longest)
+            self._prefixes.restore(len(running), sequence)
+            if known is None:
+                self._count(sequence)
             return sequence
         return None
 
     def _begin(self, ticket: Ticket) -> Sequence:
         self._start(ticket)
-        self._meter.tokens("prompt", len(ticket.item.prompt))
         return Sequence.of(ticket)
+
+    def _count(self, sequence: Sequence) -> None:
+        self._meter.tokens("prompt", len(sequence.tokens))
+        self._prefixes.note(sequence)
+        if sequence.cached:
+            self._meter.tokens("prompt_cached", sequence.cached)
 
     def _compute(self, chunks: Seq[Chunk]) -> int:
         """Compute chunks of prompts; those that are complete get their first token and join the decoders.
@@ -161,6 +185,8 @@ class SlotScheduler(QueuedScheduler):
         self._meter.batch("prefill", len(chunks), sum(sizes), len(chunks) * max(sizes))
         self._note_forward(began)
         self._pace.filled(positions, time.monotonic() - began)
+        for place, sequence in enumerate(done):
+            self._prefixes.keep(first + place, sequence)
         del self._filling[: len(done)]
         self._decoding.extend(done)
         self._accept(done, chosen)

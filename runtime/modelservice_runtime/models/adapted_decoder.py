@@ -14,8 +14,17 @@ from modelservice_runtime.models.lora import AdapterBank
 class AdaptedDecoder(CausalDecoder):
     """Implements `DecoderRunner`; a source is the name of an adapter."""
 
-    def __init__(self, model: Any, bank: AdapterBank, max_length: int, max_rows: int, budget_bytes: int) -> None:
-        super().__init__(model, max_length, max_rows, budget_bytes)
+    def __init__(
+        self,
+        model: Any,
+        bank: AdapterBank,
+        max_length: int,
+        max_rows: int,
+        budget_bytes: int,
+        *,
+        keep_prefixes: bool = False,
+    ) -> None:
+        super().__init__(model, max_length, max_rows, budget_bytes, keep_prefixes=keep_prefixes)
         self._bank = bank
         self._names: dict[int, str] = {}
 

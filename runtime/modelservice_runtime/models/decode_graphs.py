@@ -50,12 +50,14 @@ class DecodeGraph:
 class GraphedDecoder(CausalDecoder):
     """Implements `DecoderRunner` with recorded decode steps; falls back to plain ones when recording fails."""
 
-    def __init__(self, model: Any, max_length: int, max_rows: int, budget_bytes: int) -> None:
+    def __init__(
+        self, model: Any, max_length: int, max_rows: int, budget_bytes: int, *, keep_prefixes: bool = False
+    ) -> None:
         self._graphs: dict[tuple[int, int], DecodeGraph] = {}
         self._recorded_over: Any = None
         self._gave_up = False
         self._max_rows = max_rows
-        super().__init__(model, max_length, max_rows, budget_bytes)
+        super().__init__(model, max_length, max_rows, budget_bytes, keep_prefixes=keep_prefixes)
 
     def reserve(self, rows: int, length: int, used_rows: int, used_length: int) -> None:
         """Make room for them and, inside the budget, for the bucket that they fall into."""

@@ -7,16 +7,18 @@ with this scheme is not guessed but tried: `verify` compares a few decode steps 
 
 import inspect
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from transformers.cache_utils import DynamicCache
 
+from modelservice_runtime.engine.prefix_cache import BLOCK
 from modelservice_runtime.engine.slot_cache import SlotCache, Spread
 from modelservice_runtime.errors import RuntimeFault, UnusableModel
 from modelservice_runtime.models.device import is_fatal, without_gradients
+from modelservice_runtime.models.prefix_pool import PrefixPool, share_out
 from modelservice_runtime.models.row_attention import carry_runs, install_row_attention
 
 logger = logging.getLogger(__name__)
@@ -28,11 +30,16 @@ VERIFY_TOLERANCE = {torch.float32: 2e-3, torch.bfloat16: 0.15, torch.float16: 0.
 
 
 class CausalDecoder:
-    """Implements `DecoderRunner` for transformers' causal language models."""
+    """Implements `DecoderRunner` for transformers' causal language models.
+
+    With `keep_prefixes`, `prefixes` takes a share of the budget for the beginnings of prompts, unless it is too small.
+    """
 
     group_rows = GROUP_ROWS
 
-    def __init__(self, model: Any, max_length: int, max_rows: int, budget_bytes: int) -> None:
+    def __init__(
+        self, model: Any, max_length: int, max_rows: int, budget_bytes: int, *, keep_prefixes: bool = False
+    ) -> None:
         self._model = model
         self._device = model.device
         config = model.config.get_text_config()
@@ -49,8 +56,10 @@ class CausalDecoder:
         budget = max(1, budget_bytes // per_token)
         self.max_length = min(max_length, budget)
         self.bytes_per_token = per_token
-        self._slots = SlotCache(len(states), max_rows, self.max_length, budget)
+        blocks = share_out(budget, self.max_length) if keep_prefixes else 0
+        self._slots = SlotCache(len(states), max_rows, self.max_length, budget - blocks * BLOCK)
         self._slots.adopt(states)
+        self.prefixes = PrefixPool(self._slots, blocks)
         self._places = torch.arange(self.max_length + 128, device=self._device)
 
     @property
@@ -215,28 +224,53 @@ class CausalDecoder:
                     f"{type(self._model).__name__} disagrees with itself under continuous batching "
                     f"(relative error {worst:.2g}); this architecture is not supported"
                 )
-        self._try_groups(tokens, short, ours)
+        if self.group_rows > 1:
+            self._try_groups(tokens, short, ours)
+        if self.prefixes.blocks:
+            self._try_prefixes(tokens, short, ours)
 
     def _try_groups(self, tokens: Sequence[int], short: Sequence[int], known: Any) -> None:
         """Prefill the same two rows together; where that gives other logits, prompts are computed one at a time."""
-        if self.group_rows == 1:
-            return
-        try:
+
+        def prefill() -> None:
             self.prefill(0, 0, tokens[:2])
             self.prefill_group(0, [2, 0], [tokens[2:-1], short[:-1]])
+
+        if problem := self._try(prefill, tokens, short, known):
+            self.group_rows = 1
+            self._log("prompts are computed one at a time", problem=problem)
+
+    def _try_prefixes(self, tokens: Sequence[int], short: Sequence[int], known: Any) -> None:
+        """Prefill a row from blocks that it left before; where that gives other logits, none are kept."""
+        pool, blocks = self.prefixes, list(range((len(tokens) - 2) // BLOCK))
+        start = len(blocks) * BLOCK
+
+        def prefill() -> None:
+            self.prefill(1, 0, short[:-1])
+            self.prefill(0, 0, tokens[:-1])
+            pool.save(0, 0, blocks)
+            self.prefill(0, 0, [0] * start)
+            pool.load(0, blocks)
+            self.prefill(0, start, tokens[start:-1])
+
+        if problem := self._try(prefill, tokens, short, known):
+            pool.drop()
+        self._log("beginnings of prompts", kept_tokens=pool.blocks * BLOCK, problem=problem)
+
+    def _try(self, prefill: Callable[[], None], tokens: Sequence[int], short: Sequence[int], known: Any) -> str:
+        """Decode after a prefill of the two rows; return what is wrong with it, an empty string when it is right."""
+        try:
+            prefill()
             logits = self.decode([tokens[-1], short[-1]], [len(tokens) - 1, len(short) - 1]).float()
-            error = float((logits - known).abs().max()) / (float(known.abs().max()) or 1.0)
-            problem = "" if error <= VERIFY_TOLERANCE[self._model.dtype] else f"relative error {error:.2g}"
         except Exception as failure:
             if isinstance(failure, torch.OutOfMemoryError) or is_fatal(failure):
                 raise
-            problem = f"{type(failure).__name__}: {failure}"
-        if problem:
-            self.group_rows = 1
-            logger.info(
-                "prompts are computed one at a time",
-                extra={"architecture": type(self._model).__name__, "problem": problem},
-            )
+            return f"{type(failure).__name__}: {failure}"
+        error = float((logits - known).abs().max()) / (float(known.abs().max()) or 1.0)
+        return "" if error <= VERIFY_TOLERANCE[self._model.dtype] else f"relative error {error:.2g}"
+
+    def _log(self, message: str, **facts: Any) -> None:
+        logger.info(message, extra={"architecture": type(self._model).__name__, **facts})
 
     def _plain(self, source: Any, length: int) -> dict[str, Any]:
         """Return what the plain forward pass of the first `length` tokens takes besides them."""

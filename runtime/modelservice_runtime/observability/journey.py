@@ -14,10 +14,11 @@ from modelservice_runtime.engine.scheduling import Ticket
 
 @dataclass(slots=True)
 class Journey:
-    """The tickets of one request; times are of the monotonic clock."""
+    """The tickets of one request, and the name of the API key that it came with; times are of the monotonic clock."""
 
     began_at: float = field(default_factory=time.monotonic)
     tickets: list[Ticket] = field(default_factory=list)
+    caller: str = ""
 
     @property
     def prompt_tokens(self) -> int:
@@ -38,6 +39,12 @@ def begin_journey() -> Journey:
     journey = Journey()
     _current.set(journey)
     return journey
+
+
+def current_caller() -> str:
+    """Return the name of the API key that the request came with, an empty one without."""
+    journey = _current.get()
+    return journey.caller if journey else ""
 
 
 def note_tickets(tickets: Sequence[Ticket]) -> None:

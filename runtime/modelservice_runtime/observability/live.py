@@ -8,11 +8,12 @@ running: a request for any costs no loading.
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from modelservice_runtime.engine.scheduling import Stats
 
+PREFIXES = {"queries": "looked up in the prefix cache", "hits": "found there, and not computed again"}
 GENERATIVE = frozenset(
     (
         "chat",
@@ -55,6 +56,9 @@ class Live(Collector):
         yield _gauge("inference_requests_queued", "Items waiting", both, stats.queued)
         yield _gauge("inference_kv_cache_usage_ratio", "Used share of the KV cache", {"model": model}, stats.kv_usage)
         yield _gauge("inference_worker_heartbeat_age_seconds", "Age of the last step", {}, self._heartbeat_age())
+        for what, tokens in _prefixes(stats):
+            name = f"inference_prefix_cache_{what}_tokens"
+            yield _counter(name, f"Tokens of prompts: {PREFIXES[what]}", {"model": model}, tokens)
         yield from self._memory()
         if self._vllm and task in GENERATIVE:
             yield from self._aliases({"model_name": model}, stats)
@@ -72,12 +76,27 @@ class Live(Collector):
         yield _gauge("vllm:num_requests_running", "Same as inference_requests_running", label, stats.running)
         yield _gauge("vllm:num_requests_waiting", "Same as inference_requests_queued", label, stats.queued)
         yield _gauge("vllm:kv_cache_usage_perc", "Same as inference_kv_cache_usage_ratio", label, stats.kv_usage)
+        for what, tokens in _prefixes(stats):
+            same = f"Same as inference_prefix_cache_{what}_tokens"
+            yield _counter(f"vllm:prefix_cache_{what}", same, label, tokens)
         blocks = {"block_size": "1", "num_gpu_blocks": str(self.cache_tokens)}
         yield _gauge("vllm:cache_config_info", "The KV cache: blocks of one token", {**label, **blocks}, 1)
         if self._adapters:
             names = {"running_lora_adapters": ",".join(self._adapters), "waiting_lora_adapters": ""}
             loaded = {**names, "max_lora": str(len(self._adapters))}
             yield _gauge("vllm:lora_requests_info", "The adapters that are loaded", loaded, time.time())
+
+
+def _prefixes(stats: Stats) -> Sequence[tuple[str, int]]:
+    """Return the counts of the prefix cache by name; none where there is no such cache."""
+    counts = stats.prefixes
+    return (("queries", counts.queries), ("hits", counts.hits)) if counts else ()
+
+
+def _counter(name: str, documentation: str, labels: dict[str, str], value: float) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, documentation, labels=tuple(labels))
+    family.add_metric(tuple(labels.values()), value)
+    return family
 
 
 def _gauge(name: str, documentation: str, labels: dict[str, str], value: float) -> GaugeMetricFamily:

@@ -62,7 +62,7 @@ class Comparison:
 
 def compare(before: Path, after: Path, samples: Path | None, rounds: int) -> Comparison:
     """Measure both folders. Raises RuntimeFault, above all when the result cannot be served."""
-    settings = load_settings({"engine": {"quantization": "none"}})
+    settings = load_settings({"engine": {"quantization": "none", "prefix_cache": False}})
     folders = [open_folder(before), open_folder(after)]
     info = resolve_task(settings.model.task, folders[0])
     given = collect_samples(samples, media_of(info))

@@ -194,6 +194,18 @@ class Usage(BaseModel):
     total_tokens: int
 
 
+class PromptDetails(BaseModel):
+    """Tokens of the prompt that were not computed, as an earlier prompt began with them."""
+
+    cached_tokens: int = 0
+
+
+class GenerationUsage(Usage):
+    """Tokens that a request cost, and what was known of its prompt."""
+
+    prompt_tokens_details: PromptDetails = PromptDetails()
+
+
 FinishReason = Literal["stop", "length", "tool_calls"]
 
 
@@ -214,7 +226,7 @@ class CompletionResponse(BaseModel):
     created: int
     model: str
     choices: list[CompletionChoice]
-    usage: Usage | None = None
+    usage: GenerationUsage | None = None
 
 
 class ChatMessage(BaseModel):
@@ -243,4 +255,4 @@ class ChatResponse(BaseModel):
     created: int
     model: str
     choices: list[ChatChoice]
-    usage: Usage
+    usage: GenerationUsage

@@ -64,7 +64,7 @@ class ResponseWriter:
         """Yield the events for a piece of text."""
         yield from self._say(self._reader.push(piece))
 
-    def finish(self, reason: str, prompt_tokens: int, completion_tokens: int) -> Iterator[Event]:
+    def finish(self, reason: str, usage: dict[str, Any]) -> Iterator[Event]:
         """Yield the events that end an answer; the last one carries all of it."""
         status = "incomplete" if reason == "length" else "completed"
         rest, calls = self._reader.finish()
@@ -73,7 +73,7 @@ class ResponseWriter:
             yield from self._close_message(status)
         for call in calls:
             yield from self._call(call)
-        self._answer.usage = _usage(prompt_tokens, completion_tokens)
+        self._answer.usage = usage
         yield self._event(f"response.{status}", response=self._snapshot(status))
 
     def _say(self, text: str) -> Iterator[Event]:
@@ -137,10 +137,10 @@ class ResponseWriter:
         return self._answer.model_copy(update=changes).model_dump()
 
 
-def write_whole(body: ResponsesRequest, text: str, reason: str, prompt_tokens: int, made: int) -> dict[str, Any]:
+def write_whole(body: ResponsesRequest, text: str, reason: str, usage: dict[str, Any]) -> dict[str, Any]:
     """Return the answer to a call that does not stream."""
     writer = ResponseWriter(body)
-    *_, last = [*writer.push(text), *writer.finish(reason, prompt_tokens, made)]
+    *_, last = [*writer.push(text), *writer.finish(reason, usage)]
     answer: dict[str, Any] = last["response"]
     return answer
 
@@ -166,10 +166,11 @@ def _empty_answer(body: ResponsesRequest) -> ResponseAnswer:
     )
 
 
-def _usage(prompt_tokens: int, completion_tokens: int) -> dict[str, Any]:
+def write_usage(prompt_tokens: int, completion_tokens: int, cached_tokens: int) -> dict[str, Any]:
+    """Return the tokens that an answer cost, `cached_tokens` those of the prompt that were known already."""
     return {
         "input_tokens": prompt_tokens,
-        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "input_tokens_details": {"cached_tokens": cached_tokens, "cache_write_tokens": 0},
         "output_tokens": completion_tokens,
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": prompt_tokens + completion_tokens,

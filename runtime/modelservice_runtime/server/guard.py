@@ -66,7 +66,7 @@ class Guard:
                 raise ApiError(
                     503, "too many open requests; try again shortly", code="overloaded", rejected="queue_full"
                 )
-            self._check_key(scope)
+            journey.caller = self._check_key(scope)
             _refuse_compressed(scope)
             body = await self._read(scope, receive)
             await self._app(scope, _replay(body, receive), answer.send)
@@ -79,11 +79,12 @@ class Guard:
             self._open -= 1
             self._report(scope, answer.status, journey)
 
-    def _check_key(self, scope: Scope) -> None:
-        """Raise ApiError 401 or 429 when the server has keys and the request has none that may ask."""
-        if self._keys is not None and OWN_KEY not in scope and needs_key(scope["method"], scope["path"]):
-            given = [value for name, value in scope["headers"] if name == b"authorization"]
-            self._keys.admit(given[0].decode("latin-1") if given else "")
+    def _check_key(self, scope: Scope) -> str:
+        """Return the name of the key. Raises ApiError 401 or 429 when there are keys and it has none that may ask."""
+        if self._keys is None or OWN_KEY in scope or not needs_key(scope["method"], scope["path"]):
+            return ""
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        return self._keys.admit(given[0].decode("latin-1") if given else "")
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes:
         """Read the whole body. Raises ApiError 413, 408, or 499 when the client left."""

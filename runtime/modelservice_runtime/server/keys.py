@@ -54,8 +54,8 @@ class Keyring:
         self._checked_at = clock()
         self._buckets: dict[str, _Bucket] = {}
 
-    def admit(self, authorization: str) -> None:
-        """Take a request with the key in `Authorization: Bearer KEY`. Raises ApiError 401 or 429."""
+    def admit(self, authorization: str) -> str:
+        """Take a request with the key in `Authorization: Bearer KEY`; return its name. Raises ApiError 401 or 429."""
         self._refresh()
         scheme, _, presented = authorization.partition(" ")
         key = self._find(presented.strip()) if scheme.lower() == "bearer" else None
@@ -66,6 +66,7 @@ class Keyring:
             )  # fmt: skip
         if key.per_minute is not None:
             self._spend(key, key.per_minute)
+        return key.name
 
     def _find(self, presented: str) -> ApiKey | None:
         digest = _digest(presented)

@@ -115,7 +115,7 @@ class RpcServer:
         async def answer(request: Any, context: Context) -> Any:
             call, journey, status = _Call(), begin_journey(), 499
             try:
-                self._check(name, request, context)
+                journey.caller = self._check(name, request, context)
                 result = await method(call, request)
                 status = 200
                 return result
@@ -128,17 +128,19 @@ class RpcServer:
 
         return answer
 
-    def _check(self, name: str, request: Any, context: Context) -> None:
-        """Raise ApiError unless the key and the size are right."""
+    def _check(self, name: str, request: Any, context: Context) -> str:
+        """Return the name of the key. Raises ApiError unless it and the size are right."""
+        caller = ""
         if self._service.keys is not None and name not in FREE:
             given = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
-            self._service.keys.admit(str(given[0]) if given else "")
+            caller = self._service.keys.admit(str(given[0]) if given else "")
         limit = body_bytes(self._service)
         if request.ByteSize() > limit:
             raise ApiError(
                 413, f"the request is larger than {limit} bytes; send less, or raise limits.max_body_bytes",
                 code="body_too_large", rejected="body_too_large",
             )  # fmt: skip
+        return caller
 
     async def _refuse(self, error: ApiError, context: Context) -> None:
         metrics = self._service.metrics

@@ -17,7 +17,7 @@ from modelservice_runtime.config import Settings
 from modelservice_runtime.engine.scheduling import Cancelled, Done, Event, Failed, Ticket
 from modelservice_runtime.media.fetch import MOST_AT_ONCE
 from modelservice_runtime.models.folder import ModelFolder
-from modelservice_runtime.observability.journey import note_tickets
+from modelservice_runtime.observability.journey import current_caller, note_tickets
 from modelservice_runtime.observability.metrics import Metrics
 from modelservice_runtime.observability.tracing import open_tracer
 from modelservice_runtime.protocols.instances import is_slow, read_instances, write_results
@@ -177,7 +177,7 @@ class Service:
         tickets: list[Ticket] = []
         try:
             for item in items:
-                tickets.append(task.scheduler.submit(item.value, item.cost))
+                tickets.append(task.scheduler.submit(item.value, item.cost, current_caller()))
         except Exception:
             self.cancel(task, tickets, "disconnect")
             raise

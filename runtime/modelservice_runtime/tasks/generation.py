@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM
 from modelservice_runtime.config import Settings
 from modelservice_runtime.engine.generation import Completion, Generation
 from modelservice_runtime.engine.paged_scheduler import PagedScheduler
+from modelservice_runtime.engine.prefix_cache import PrefixCache
 from modelservice_runtime.engine.sampling import LogitRules, Sampling
 from modelservice_runtime.engine.scheduling import Scheduler, TokenLogprob
 from modelservice_runtime.engine.slot_scheduler import SlotScheduler
@@ -43,6 +44,7 @@ class Choice:
     prompt_tokens: int
     completion_tokens: int
     logprobs: tuple[TokenLogprob, ...] = ()
+    cached_tokens: int = 0
 
 
 class GenerationTask:
@@ -96,6 +98,7 @@ class GenerationTask:
                 item.value.prompt_tokens,
                 len(completion.tokens),
                 completion.logprobs,
+                completion.cached_tokens,
             )
             for item, completion in zip(items, results, strict=True)
         ]
@@ -193,7 +196,7 @@ def _make_scheduler(context: TaskContext, runner: CausalDecoder | PagedDecoder) 
     ends = context.intake, context.outbox, context.meter
     if isinstance(runner, PagedDecoder):
         return PagedScheduler(runner, *ends, context.settings.engine.max_concurrency)
-    return SlotScheduler(runner, *ends, PREFILL_TOKENS)
+    return SlotScheduler(runner, *ends, PREFILL_TOKENS, PrefixCache(runner.prefixes))
 
 
 def _make_runner(model: Any, context: TaskContext, placement: Placement) -> CausalDecoder | PagedDecoder:
@@ -207,9 +210,11 @@ def _make_runner(model: Any, context: TaskContext, placement: Placement) -> Caus
     )
     if settings.engine.backend == "transformers":
         return PagedDecoder(model, *room)
+    keep = settings.engine.prefix_cache
     if bank is not None:
-        return AdaptedDecoder(model, bank, *room)
-    return GraphedDecoder(model, *room) if records_graphs(settings, placement) else CausalDecoder(model, *room)
+        return AdaptedDecoder(model, bank, *room, keep_prefixes=keep)
+    decoder = GraphedDecoder if records_graphs(settings, placement) else CausalDecoder
+    return decoder(model, *room, keep_prefixes=keep)
 
 
 def records_graphs(settings: Settings, placement: Placement) -> bool:

@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 
+from modelservice_runtime.engine.prefix_cache import BLOCK
+
 
 class ImmediateLoop:
     """Delivers events on the calling thread."""
@@ -104,6 +106,10 @@ class CountingRunner:
     def is_fatal(self, error: Exception) -> bool:
         return isinstance(error, MemoryError)
 
+    def check(self, row: int, tokens: Sequence[int]) -> None:
+        """Fail unless a row begins with these tokens."""
+        assert self.memory.get(row, [])[: len(tokens)] == list(tokens)
+
     def _raise(self) -> None:
         if self.fail_next is not None:
             error, self.fail_next = self.fail_next, None
@@ -114,3 +120,26 @@ class CountingRunner:
         for row, token in enumerate(tokens):
             logits[row, token + 1] = 10.0
         return logits
+
+
+class TokenStore:
+    """A prefix store that keeps the tokens themselves, of the rows of a `CountingRunner`."""
+
+    def __init__(self, runner: CountingRunner, blocks: int = 16) -> None:
+        self.blocks = blocks
+        self.kept: dict[int, list[int]] = {}
+        self.fail_next: Exception | None = None
+        self._runner = runner
+
+    def save(self, row: int, start: int, places: Sequence[int]) -> None:
+        if self.fail_next is not None:
+            error, self.fail_next = self.fail_next, None
+            raise error
+        for index, place in enumerate(places):
+            begin = start + index * BLOCK
+            self.kept[place] = self._runner.memory[row][begin : begin + BLOCK]
+            assert place < self.blocks
+            assert len(self.kept[place]) == BLOCK
+
+    def load(self, row: int, places: Sequence[int]) -> None:
+        self._runner.memory[row] = [token for place in places for token in self.kept[place]]

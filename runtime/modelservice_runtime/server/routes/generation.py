@@ -21,7 +21,8 @@ from modelservice_runtime.protocols.openai_generation import (
     CompletionRequest,
     CompletionResponse,
     GenerationBody,
-    Usage,
+    GenerationUsage,
+    PromptDetails,
 )
 from modelservice_runtime.protocols.openai_logprobs import Spell, chat_logprobs, completion_logprobs
 from modelservice_runtime.protocols.openai_models import ErrorBody
@@ -67,7 +68,8 @@ async def _answer(
         return EventStream(_stream(service, submission, body, wire), leave)
     results = await service.attend(request, task, submission, service.results(submission))
     choices = task.finish(body, submission.items, results)
-    usage = _usage(submission, sum(choice.completion_tokens for choice in choices), body)
+    made = sum(choice.completion_tokens for choice in choices)
+    usage = _usage(submission, made, [choice.cached_tokens for choice in choices], body)
     return JSONResponse(wire.unary(choices, usage))
 
 
@@ -75,7 +77,7 @@ async def _stream(
     service: Service, submission: Submission, body: GenerationBody, wire: "_Wire"
 ) -> AsyncIterator[dict[str, Any]]:
     """Yield the chunks of an answer as they come; usage last when it was asked for."""
-    made = 0
+    made, cached = 0, [0] * len(submission.tickets)
     deadline = time.monotonic() + service.settings.limits.request_seconds
     for index in range(len(submission.tickets)):
         if (opening := wire.opening(index)) is not None:
@@ -85,17 +87,25 @@ async def _stream(
             chunks = wire.pieces(index, value)
         else:
             made += len(value.tokens)
+            cached[index] = value.cached_tokens
             chunks = wire.ending(index, value.reason)
         for chunk in chunks:
             yield chunk
     if body.include_usage:
-        yield wire.envelope([], _usage(submission, made, body))
+        yield wire.envelope([], _usage(submission, made, cached, body))
 
 
-def _usage(submission: Submission, completion_tokens: int, body: GenerationBody) -> Usage:
-    """Count the tokens of a request; a prompt counts once, however many answers it gets."""
-    prompt = sum(item.value.prompt_tokens for item in submission.items) // (body.n or 1)
-    return Usage(prompt_tokens=prompt, completion_tokens=completion_tokens, total_tokens=prompt + completion_tokens)
+def _usage(submission: Submission, made: int, cached: Sequence[int], body: GenerationBody) -> GenerationUsage:
+    """Count the tokens of a request; a prompt counts once, however many answers it gets, and so does what was known."""
+    n = body.n or 1
+    prompt = sum(item.value.prompt_tokens for item in submission.items) // n
+    known = sum(min(cached[first : first + n]) for first in range(0, len(cached), n))
+    return GenerationUsage(
+        prompt_tokens=prompt,
+        completion_tokens=made,
+        total_tokens=prompt + made,
+        prompt_tokens_details=PromptDetails(cached_tokens=known),
+    )
 
 
 class _Wire(ABC):
@@ -110,7 +120,7 @@ class _Wire(ABC):
         self.model = model
         self.spell: Spell = _spell_nothing
 
-    def envelope(self, choices: list[dict[str, Any]], usage: Usage | None = None) -> dict[str, Any]:
+    def envelope(self, choices: list[dict[str, Any]], usage: GenerationUsage | None = None) -> dict[str, Any]:
         """Return a chunk."""
         chunk = {"id": self.id, "object": self.kind, "created": self.created, "model": self.model, "choices": choices}
         return chunk if usage is None else {**chunk, "usage": usage.model_dump()}
@@ -128,7 +138,7 @@ class _Wire(ABC):
         """Return the chunks for the end of a choice."""
 
     @abstractmethod
-    def unary(self, choices: Sequence[Any], usage: Usage) -> dict[str, Any]:
+    def unary(self, choices: Sequence[Any], usage: GenerationUsage) -> dict[str, Any]:
         """Return the whole answer for finished choices (`tasks.generation.Choice`)."""
 
 
@@ -155,7 +165,7 @@ class _CompletionWire(_Wire):
     def _chunk(self, index: int, text: str, logprobs: Any, reason: str | None) -> dict[str, Any]:
         return self.envelope([{"index": index, "text": text, "logprobs": logprobs, "finish_reason": reason}])
 
-    def unary(self, choices: Sequence[Any], usage: Usage) -> dict[str, Any]:
+    def unary(self, choices: Sequence[Any], usage: GenerationUsage) -> dict[str, Any]:
         written = [
             CompletionChoice(
                 index=index,
@@ -200,7 +210,7 @@ class _ChatWire(_Wire):
     def _delta(self, index: int, delta: dict[str, Any], reason: str | None, logprobs: Any = None) -> dict[str, Any]:
         return self.envelope([{"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}])
 
-    def unary(self, choices: Sequence[Any], usage: Usage) -> dict[str, Any]:
+    def unary(self, choices: Sequence[Any], usage: GenerationUsage) -> dict[str, Any]:
         written = [self._choice(index, choice) for index, choice in enumerate(choices)]
         return ChatResponse(
             id=self.id, created=self.created, model=self.model, choices=written, usage=usage

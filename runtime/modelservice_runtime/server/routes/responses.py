@@ -9,7 +9,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from modelservice_runtime.engine.scheduling import Piece
-from modelservice_runtime.protocols.openai_response_events import ResponseAnswer, ResponseWriter, write_whole
+from modelservice_runtime.protocols.openai_response_events import (
+    ResponseAnswer,
+    ResponseWriter,
+    write_usage,
+    write_whole,
+)
 from modelservice_runtime.protocols.openai_responses import ResponsesRequest
 from modelservice_runtime.server.routes.generation import ERRORS, GENERATIVE, VISUAL
 from modelservice_runtime.server.service import Service, Submission, merge
@@ -32,7 +37,8 @@ def response_routes(service: Service) -> APIRouter:
             return EventStream(_stream(service, submission, body), leave, end=b"", named=True)
         results = await service.attend(request, task, submission, service.results(submission))
         (choice,) = task.finish(body, submission.items, results)
-        whole = write_whole(body, choice.text, choice.reason, _prompt_tokens(submission), choice.completion_tokens)
+        usage = write_usage(_prompt_tokens(submission), choice.completion_tokens, choice.cached_tokens)
+        whole = write_whole(body, choice.text, choice.reason, usage)
         return JSONResponse(whole)
 
     return router
@@ -58,7 +64,8 @@ async def _stream(service: Service, submission: Submission, body: ResponsesReque
         if isinstance(value, Piece):
             events = writer.push(value.text)
         else:
-            events = writer.finish(value.reason, _prompt_tokens(submission), len(value.tokens))
+            usage = write_usage(_prompt_tokens(submission), len(value.tokens), value.cached_tokens)
+            events = writer.finish(value.reason, usage)
         for event in events:
             yield event
 
