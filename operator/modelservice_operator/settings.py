@@ -9,19 +9,22 @@ import secrets
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ENV_PREFIX = "MODELSERVICE_OPERATOR_"
 
+_Kind = TypeVar("_Kind", bound=BaseSettings)
+
 
 class BadSettings(Exception):  # noqa: N818
     """A flag or variable is unknown or has a value that does not fit; the message names each and the way out."""
 
 
-def _own_namespace() -> str:
+def own_namespace() -> str:
+    """The namespace that the process runs in."""
     return os.environ.get("POD_NAMESPACE") or "default"
 
 
@@ -38,7 +41,7 @@ class Settings(BaseSettings):
     kubeconfig: Path | None = Field(
         None, description="kubeconfig file; default: the pod's account, else the user's file"
     )
-    namespace: str = Field(default_factory=_own_namespace, description="namespace of the Lease; default: POD_NAMESPACE")
+    namespace: str = Field(default_factory=own_namespace, description="namespace of the Lease; default: POD_NAMESPACE")
     identity: str = Field(default_factory=_own_identity, description="name in the Lease; default: POD_NAME")
     watch_namespaces: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="namespaces to serve, separated by commas; default: all"
@@ -82,26 +85,33 @@ class Settings(BaseSettings):
         return self
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
+def add_flags(parser: argparse.ArgumentParser, kind: type[BaseSettings] = Settings) -> None:
     """Add one flag for every setting."""
-    for name, field in Settings.model_fields.items():
+    for name, field in kind.model_fields.items():
         flag = "--" + name.replace("_", "-")
         default = "" if field.default_factory or field.default in (None, ()) else f" (default {field.default})"
         parser.add_argument(flag, dest=name, metavar="VALUE", help=f"{field.description}{default}")
 
 
 def load_settings(flags: Mapping[str, str | None]) -> Settings:
-    """Build the settings from the given flags and the environment. Raises BadSettings."""
+    """Build the operator's settings from the given flags and the environment. Raises BadSettings."""
+    return load(Settings, flags)
+
+
+def load(kind: type[_Kind], flags: Mapping[str, str | None]) -> _Kind:
+    """Build settings from the given flags and the environment. Raises BadSettings."""
+    given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
     try:
-        return Settings(**{name: value for name, value in flags.items() if value is not None})  # type: ignore[arg-type]
+        return kind(**given)
     except ValidationError as error:
-        raise BadSettings("\n".join(_explain(problem) for problem in error.errors())) from None
+        prefix = str(kind.model_config["env_prefix"])
+        raise BadSettings("\n".join(_explain(problem, prefix) for problem in error.errors())) from None
 
 
-def _explain(problem: Any) -> str:
+def _explain(problem: Any, prefix: str) -> str:
     where: Sequence[Any] = problem["loc"]
     if not where:
         return str(problem["msg"]).removeprefix("Value error, ")
     name = str(where[0])
-    flag, variable = "--" + name.replace("_", "-"), ENV_PREFIX + name.upper()
+    flag, variable = "--" + name.replace("_", "-"), prefix + name.upper()
     return f"{flag} (or {variable}): {problem['msg']}, got {problem['input']!r}"

@@ -147,6 +147,24 @@ VALID = (
     Row("autoscaling with defaults", service(autoscaling={"maxReplicas": 3})),
     Row("no accelerator", service(accelerator={"count": 0})),
     Row("empty blocks", service(runtime={}, resources={}, scheduling={}, cache={}, loader={}, rollout={}, network={})),
+    Row(
+        "HPA on metrics of the pods",
+        service(
+            autoscaling={
+                "maxReplicas": 2,
+                "metrics": [
+                    {"type": "QueueDepth", "target": "4"},
+                    {"type": "Concurrency", "target": "2.5"},
+                    {"type": "Custom", "target": "0.9", "query": "inference_kv_cache_usage_ratio"},
+                    {
+                        "type": "Custom",
+                        "target": "500",
+                        "query": 'inference_tokens_per_second{direction="completion",model="a.b"}',
+                    },
+                ],
+            }
+        ),
+    ),
     Row("KEDA with defaults", service(autoscaling={"backend": "KEDA", "maxReplicas": 2})),
     Row(
         "KEDA from zero",
@@ -200,15 +218,6 @@ NOT_YET = (
         service(scheduling={"resourceClaims": [{"name": "gpu"}]}),
         "spec.scheduling.resourceClaims",
         "use spec.accelerator",
-    ),
-    *(
-        Row(
-            f"metric {kind}",
-            service(autoscaling={"maxReplicas": 2, "metrics": [{"type": kind, "target": "4"}]}),
-            "spec.autoscaling.metrics",
-            "only the types CPU and Memory work with HPA",
-        )
-        for kind in ("QueueDepth", "Concurrency", "Custom")
     ),
     Row(
         "schedules",
@@ -342,6 +351,15 @@ INVALID = (
         ),
         "spec.autoscaling.metrics",
         "needs a query",
+    ),
+    *(
+        Row(
+            f"a custom metric of HPA {query!r}",
+            service(autoscaling={"maxReplicas": 2, "metrics": [{"type": "Custom", "target": "4", "query": query}]}),
+            "spec.autoscaling.metrics",
+            "name of a metric of the pods",
+        )
+        for query in ("", "sum(inference_tokens_total)", "a{b=c}", 'a{b="c"', "a b", 'a{b="c/d"}')
     ),
     Row(
         "a queue of no length",

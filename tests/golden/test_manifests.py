@@ -107,7 +107,14 @@ def _autoscaled() -> Case:
     block = {
         "minReplicas": 2,
         "maxReplicas": 6,
-        "metrics": [{"type": "CPU", "target": "70%"}, {"type": "Memory", "target": "8Gi"}],
+        "metrics": [
+            {"type": "CPU", "target": "70%"},
+            {"type": "Memory", "target": "8Gi"},
+            {"type": "QueueDepth", "target": "4"},
+            {"type": "Concurrency", "target": "2.5"},
+            {"type": "Custom", "target": "500", "query": 'inference_tokens_per_second{direction="completion"}'},
+            {"type": "Custom", "target": "0.9", "query": "inference_kv_cache_usage_ratio"},
+        ],
         "behavior": {"scaleDown": {"stabilizationWindowSeconds": 120}},
     }
     return make_modelservice().with_spec(autoscaling=block, availability={"minAvailable": "50%"}).build(), None

@@ -153,7 +153,7 @@ def _default_service(body: Body) -> None:
 
 def _default_hpa(body: Body) -> None:
     for metric in body["spec"]["metrics"]:
-        target = metric["resource"]["target"]
+        target = metric[metric["type"].lower()]["target"]
         if "averageValue" in target:
             target["averageValue"] = canonical_quantity(target["averageValue"])
 

@@ -42,6 +42,27 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end -}}
 
+{{- define "modelservice.adapter" -}}
+{{- printf "%s-metrics-adapter" (include "modelservice.fullname" .) -}}
+{{- end -}}
+
+{{- define "modelservice.adapterSelectorLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}-metrics-adapter
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "modelservice.adapterLabels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{ include "modelservice.adapterSelectorLabels" . }}
+app.kubernetes.io/component: metrics-adapter
+app.kubernetes.io/part-of: modelservice
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
 {{- define "modelservice.image" -}}
 {{- if .Values.image.digest -}}
 {{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}

@@ -282,8 +282,9 @@ _NETWORK: Final[dict[Reason, ReasonDetail]] = {
     ),
     Reason.METRICS_UNAVAILABLE: ReasonDetail(
         "The autoscaler cannot read its metrics.",
-        "Install metrics-server and set requests for the resource that is measured in spec.resources; with KEDA, look "
-        "at the ScaledObject and at the operator's prometheusUrl.",
+        "For CPU and Memory, install metrics-server and set requests for them in spec.resources; for other metrics, "
+        "enable metricsAdapter in the operator's chart. With KEDA, look at the ScaledObject and at the operator's "
+        "prometheusUrl.",
     ),
     Reason.CONFLICT: ReasonDetail(
         "Another autoscaler steers the same Deployment.", "Remove one of the two autoscalers."

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from ..api.v1alpha1 import ModelService
-from ..api.v1alpha1.scaling import Metric
+from ..api.v1alpha1.scaling import Metric, read_series
 
 RESOURCES: Final = {"CPU": "cpu", "Memory": "memory"}
 """The metrics that metrics-server measures, as autoscalers call them."""
+
+GAUGES: Final = {"QueueDepth": "inference_requests_queued", "Concurrency": "inference_requests_running"}
+"""The metrics of the runtime that have a name of their own in the spec."""
 
 _DEFAULT: Final = Metric(type="CPU", target="80%")
 
@@ -31,8 +34,17 @@ def hpa_metrics(service: ModelService) -> list[dict[str, Any]]:
 
 
 def _metric(metric: Metric) -> dict[str, Any]:
+    if metric.type not in RESOURCES:
+        return _pods_metric(metric)
     if metric.target.endswith("%"):
         target: dict[str, Any] = {"type": "Utilization", "averageUtilization": int(metric.target[:-1])}
     else:
         target = {"type": "AverageValue", "averageValue": metric.target}
     return {"type": "Resource", "resource": {"name": RESOURCES[metric.type], "target": target}}
+
+
+def _pods_metric(metric: Metric) -> dict[str, Any]:
+    """A metric that the pods tell themselves, as an average over them."""
+    name, labels = read_series(metric.query) if metric.type == "Custom" else (GAUGES[metric.type], {})
+    said: dict[str, Any] = {"name": name, "selector": {"matchLabels": labels}} if labels else {"name": name}
+    return {"type": "Pods", "pods": {"metric": said, "target": {"type": "AverageValue", "averageValue": metric.target}}}

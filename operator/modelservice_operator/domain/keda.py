@@ -9,7 +9,7 @@ from typing import Any, Final
 from ..api import names
 from ..api.v1alpha1 import ModelService
 from ..api.v1alpha1.scaling import Metric
-from .autoscaling import RESOURCES, metrics_of
+from .autoscaling import GAUGES, RESOURCES, metrics_of
 from .facts import Facts
 from .queries import Queries
 
@@ -17,8 +17,6 @@ _KEEP_OFF: Final = {
     "scaledobject.keda.sh/hpa-excluded-labels": ",".join((names.LABEL_MANAGED_BY, names.LABEL_NAME, names.LABEL_APP))
 }
 """KEDA copies labels to the HorizontalPodAutoscaler that it makes, which is not the operator's."""
-
-_GAUGES: Final = {"QueueDepth": "inference_requests_queued", "Concurrency": "inference_requests_running"}
 
 
 def is_scaled_by_keda(service: ModelService) -> bool:
@@ -56,6 +54,6 @@ def _trigger(metric: Metric, queries: Queries, facts: Facts) -> dict[str, Any]:
             "metricType": "Utilization" if is_share else "AverageValue",
             "metadata": {"value": metric.target.removesuffix("%")},
         }
-    query = metric.query if metric.type == "Custom" else f"sum({queries.series(_GAUGES[metric.type])})"
+    query = metric.query if metric.type == "Custom" else f"sum({queries.series(GAUGES[metric.type])})"
     source = {"serverAddress": facts.prometheus_url, "query": query, "threshold": metric.target}
     return {"type": "prometheus", "metricType": "AverageValue", "metadata": source}

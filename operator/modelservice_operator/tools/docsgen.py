@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Final
 
 import yaml
+from pydantic_settings import BaseSettings
 
 from modelservice_operator.api.names import GROUP
 from modelservice_operator.api.reasons import DETAILS, READY_ORDER
+from modelservice_operator.metrics_adapter.settings import AdapterSettings
 from modelservice_operator.observability.metrics import PREFIX, Metrics
-from modelservice_operator.settings import ENV_PREFIX, Settings
+from modelservice_operator.settings import Settings
 from modelservice_operator.tools.chart_values import Entry, profile_schema, read_entries, render_schema
 from modelservice_operator.tools.drift import publish, repository_root
 
@@ -59,12 +61,13 @@ def render_values(entries: Sequence[Entry]) -> str:
     return table(("value", "default", "meaning"), rows)
 
 
-def render_settings() -> str:
-    """The operator's settings."""
+def render_settings(kind: type[BaseSettings] = Settings) -> str:
+    """The settings of the operator, or of another process of its package."""
+    prefix = str(kind.model_config["env_prefix"])
     rows = []
-    for name, each in Settings.model_fields.items():
+    for name, each in kind.model_fields.items():
         default = "" if each.default_factory or each.default in (None, ()) else str(each.default)
-        flag, variable = "--" + name.replace("_", "-"), ENV_PREFIX + name.upper()
+        flag, variable = "--" + name.replace("_", "-"), prefix + name.upper()
         rows.append((code(flag), code(variable), code(default), cell(each.description or "")))
     return table(("flag", "variable", "default", "meaning"), rows)
 
@@ -112,6 +115,7 @@ def render_documents(root: Path) -> dict[Path, str]:
     operator = (root / README).read_text(encoding="utf-8")
     tables = {
         "settings": render_settings(),
+        "metrics-adapter": render_settings(AdapterSettings),
         "metrics": render_metrics(),
         "conditions": render_conditions(),
         "reasons": render_reasons(),

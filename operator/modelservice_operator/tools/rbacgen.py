@@ -1,11 +1,11 @@
-"""The operator's permissions, from one verb table to the chart's `templates/rbac.yaml`.
+"""The permissions of the operator and of the metrics adapter, from one verb table to the chart's templates.
 
 Permissions live in code, beside what needs them: the children come from the registry of child kinds, so that a new
 child kind is allowed (and only as much as the others) without a second list to keep. The result is a Helm template
 because the same rules are bound either in the whole cluster or in chosen namespaces. No rule has a wildcard, none
 reads a Secret, and none lets the operator grant more than it has.
 
-`python -m modelservice_operator.tools.rbacgen` writes the file, `--check` exits 1 and prints a diff when it is out of
+`python -m modelservice_operator.tools.rbacgen` writes the files, `--check` exits 1 and prints a diff when one is out of
 date.
 """
 
@@ -20,6 +20,7 @@ from modelservice_operator.api.names import GROUP
 from modelservice_operator.tools.drift import publish, repository_root
 
 TARGET: Final = Path("charts/modelservice/templates/rbac.yaml")
+ADAPTER_TARGET: Final = Path("charts/modelservice/templates/metrics-adapter-rbac.yaml")
 SOURCE: Final = "modelservice_operator.tools.rbacgen"
 
 WATCH: Final = ("list", "watch")
@@ -74,6 +75,16 @@ LEASE_RULES: Final = (
         (LEASE_NAME,),
     ),
 )
+ADAPTER_POD_RULES: Final = (Rule("the pods whose metrics are asked for", "", ("pods",), ("list",)),)
+ADAPTER_CLAIM_RULES: Final = (
+    Rule(
+        "whether another provider of the metrics is registered",
+        "apiregistration.k8s.io",
+        ("apiservices",),
+        ("get",),
+        ("v1beta1.custom.metrics.k8s.io", "v1beta2.custom.metrics.k8s.io"),
+    ),
+)
 FINALIZER_RULE: Final = Rule(
     "owner references that block the owner's deletion", GROUP, ("modelservices/finalizers",), ("update",)
 )
@@ -110,7 +121,7 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: {kind}
 metadata:
   name: {name}{namespace}
-  labels: {{{{- include "modelservice.labels" {scope} | nindent 4 }}}}{labels}
+  labels: {{{{- include "{own}" {scope} | nindent 4 }}}}{labels}
 rules:
 {rules}
 """
@@ -119,22 +130,46 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: {kind}Binding
 metadata:
   name: {name}{namespace}
-  labels: {{{{- include "modelservice.labels" {scope} | nindent 4 }}}}
+  labels: {{{{- include "{own}" {scope} | nindent 4 }}}}
 roleRef:
   apiGroup: rbac.authorization.k8s.io
   kind: {kind}
   name: {name}
 subjects:
   - kind: ServiceAccount
-    name: {{{{ include "modelservice.serviceAccount" {scope} }}}}
+    name: {{{{ include "{account}" {scope} }}}}
     namespace: {{{{ {scope}.Release.Namespace }}}}
+"""
+# A role that every cluster has: it lets one read the authority of the front proxy.
+ADAPTER_TRUST: Final = """---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: {{ include "modelservice.adapter" $ }}
+  namespace: kube-system
+  labels: {{- include "modelservice.adapterLabels" $ | nindent 4 }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: Role
+  name: extension-apiserver-authentication-reader
+subjects:
+  - kind: ServiceAccount
+    name: {{ include "modelservice.adapter" $ }}
+    namespace: {{ $.Release.Namespace }}
 """
 
 
 def render_role(
-    name: str, rules: str, *, namespace: str = "", scope: str = "$", labels: Sequence[str] = (), bound: bool = True
+    name: str,
+    rules: str,
+    *,
+    namespace: str = "",
+    scope: str = "$",
+    labels: Sequence[str] = (),
+    bound: bool = True,
+    component: str = "operator",
 ) -> str:
-    """A role and, unless it is only aggregated, the binding to the operator's ServiceAccount.
+    """A role and, unless it is only aggregated, the binding to the component's ServiceAccount.
 
     Args:
         name: template text of the role's name.
@@ -142,7 +177,8 @@ def render_role(
         namespace: template text of the namespace; empty makes a ClusterRole.
         scope: the template variable that holds the chart's root.
         labels: more labels, as lines of YAML.
-        bound: whether the operator itself gets the role.
+        bound: whether the component gets the role itself.
+        component: the operator, or the metrics adapter.
     """
     values = {
         "kind": "Role" if namespace else "ClusterRole",
@@ -151,6 +187,8 @@ def render_role(
         "scope": scope,
         "labels": "".join(f"\n    {label}" for label in labels),
         "rules": rules,
+        "account": "modelservice.serviceAccount" if component == "operator" else "modelservice.adapter",
+        "own": "modelservice.labels" if component == "operator" else "modelservice.adapterLabels",
     }
     return ROLE.format(**values) + (BINDING.format(**values) if bound else "")
 
@@ -202,10 +240,32 @@ def render_template() -> str:
     )
 
 
+def render_adapter_template() -> str:
+    """The whole of `templates/metrics-adapter-rbac.yaml`."""
+    name = '{{ include "modelservice.adapter" $ }}'
+    pods, claim = indented(ADAPTER_POD_RULES), indented(ADAPTER_CLAIM_RULES)
+    return "".join(
+        (
+            f"{{{{- /* Generated by `python -m {SOURCE}` from the verb table there. Do not edit. */}}}}\n",
+            "{{- if and .Values.metricsAdapter.enabled .Values.rbac.create }}\n",
+            render_role(f"{name}-cluster", claim, component="adapter"),
+            "{{- range .Values.watchNamespaces }}\n",
+            render_role(name, pods, namespace="{{ . }}", component="adapter"),
+            "{{- else }}\n",
+            render_role(name, pods, component="adapter"),
+            "{{- end }}\n",
+            ADAPTER_TRUST,
+            "{{- end }}\n",
+        )
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the template, or check it; the exit status says whether it was up to date."""
     check = "--check" in (sys.argv[1:] if arguments is None else arguments)
-    return publish({repository_root() / TARGET: render_template()}, check=check, command=f"python -m {SOURCE}")
+    root = repository_root()
+    files = {root / TARGET: render_template(), root / ADAPTER_TARGET: render_adapter_template()}
+    return publish(files, check=check, command=f"python -m {SOURCE}")
 
 
 if __name__ == "__main__":

@@ -83,20 +83,5 @@ _LIMITS: Final[tuple[_Absent | _Only, ...]] = (
     _Only("deletionPolicy", ("Delete",), "set it to Delete or remove it"),
 )
 
-_METRICS: Final = ("CPU", "Memory")
-
-NOT_YET: Final[tuple[Cel, ...]] = (
-    Cel(
-        f"{_missing('autoscaling.metrics')} || (has(self.autoscaling.backend) && self.autoscaling.backend == 'KEDA')"
-        f" || self.autoscaling.metrics.all(m, m.type in {list(_METRICS)})",
-        "only the types CPU and Memory work with HPA in this version; use them, or backend: KEDA",
-        lambda spec: (
-            spec.get("autoscaling.backend") == "KEDA"
-            or all(metric.type in _METRICS for metric in spec.get("autoscaling.metrics") or ())
-        ),
-        field="autoscaling.metrics",
-        reason="FieldValueForbidden",
-    ),
-    *(limit.rule() for limit in _LIMITS),
-)
+NOT_YET: Final[tuple[Cel, ...]] = tuple(limit.rule() for limit in _LIMITS)
 """The rules, each on the spec of a ModelService."""

@@ -11,7 +11,17 @@ from .fields import IntOrPercent, OpenObject, Text
 
 _AMOUNT: Final = "^([1-9][0-9]{0,3}%|[0-9]+([.][0-9]+)?(m|k|[KMGT]i?)?)$"
 _NUMBER: Final = "^(0[.][0-9]*[1-9][0-9]*|[1-9][0-9]*([.][0-9]+)?)$"
+_LABEL: Final = '[a-zA-Z]([a-zA-Z0-9_]*[a-zA-Z0-9])?="[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,61}[a-zA-Z0-9])?"'
+_SERIES: Final = f"^[a-zA-Z_:][a-zA-Z0-9_:]*([{{]{_LABEL}(,{_LABEL})*[}}])?$"
 _ZERO: Final = (0, "0%")
+
+
+def read_series(query: str) -> tuple[str, dict[str, str]]:
+    """Name and labels of a series, such as `inference_tokens_per_second{direction="completion"}`."""
+    name, _, labels = query.rstrip("}").partition("{")
+    pairs = (pair.partition("=") for pair in filter(None, labels.split(",")))
+    return name, {key: text.strip('"') for key, _, text in pairs}
+
 
 MetricTarget = Annotated[str, Field(min_length=1, max_length=32)]
 
@@ -40,7 +50,14 @@ class Metric(Block):
     """Value that the autoscaler aims at: for CPU and Memory a percentage of the request (80%) or an amount for each pod
     (500m, 8Gi); otherwise a number for each pod."""
     query: Text = ""
-    """What a Custom metric is: with KEDA a PromQL query whose result is divided by the number of pods."""
+    """What a Custom metric is. With HPA a metric of the pods: the name of a gauge of their /metrics, or the rate of a
+    counter under the name X_per_second for X_total, with labels if need be, such as
+    inference_tokens_per_second{direction="completion"}. With KEDA a PromQL query whose result is divided by the number
+    of pods."""
+
+
+def _is_series(metric: Metric) -> bool:
+    return metric.type != "Custom" or re.fullmatch(_SERIES, metric.query) is not None
 
 
 class Schedule(Block):
@@ -108,6 +125,14 @@ class Autoscaling(Block):
             reason="FieldValueRequired",
         ),
         Cel(
+            "has(self.backend) && self.backend != 'HPA' || !has(self.metrics)"
+            f" || self.metrics.all(m, m.type != 'Custom' || has(m.query) && m.query.matches(r'{_SERIES}'))",
+            "the type Custom needs the name of a metric of the pods as its query, if need be with labels, such as "
+            'inference_tokens_per_second{direction="completion"}; for PromQL use backend: KEDA',
+            lambda block: block.backend != "HPA" or all(map(_is_series, block.metrics)),
+            field="metrics",
+        ),
+        Cel(
             "!has(self.backend) || self.backend != 'External' || !(has(self.minReplicas) || has(self.maxReplicas)"
             " || has(self.metrics) || has(self.behavior))",
             "External leaves bounds, metrics and behavior to the scaler that writes the scale subresource; remove "
@@ -125,10 +150,10 @@ class Autoscaling(Block):
     max_replicas: Annotated[int, Field(ge=1, le=1000)] | None = None
     """Most replicas; needed unless backend is External."""
     backend: Literal["HPA", "KEDA", "External"] = "HPA"
-    """Who scales: HPA makes a HorizontalPodAutoscaler; KEDA makes a ScaledObject, whose metrics other than CPU and
-    Memory come from the Prometheus that the operator is told of and that scrapes the pods (spec.observability);
-    External leaves spec.replicas, which must then be set to begin with, to a scaler of yours that uses the scale
-    subresource."""
+    """Who scales: HPA makes a HorizontalPodAutoscaler, whose metrics other than CPU and Memory come from the
+    chart's metricsAdapter; KEDA makes a ScaledObject, whose metrics other than CPU and Memory come from the Prometheus
+    that the operator is told of and that scrapes the pods (spec.observability); External leaves spec.replicas, which
+    must then be set to begin with, to a scaler of yours that uses the scale subresource."""
     metrics: Annotated[list[Metric], Field(max_length=8), Atomic()] = Field(default_factory=list)
     """What is measured; empty means CPU at 80%."""
     behavior: OpenObject = Field(default_factory=dict)

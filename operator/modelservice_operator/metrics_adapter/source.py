@@ -1,0 +1,91 @@
+"""Values of metrics from the pods themselves.
+
+Only pods of ModelServices that are ready are read: to an autoscaler a pod without a value is one whose load is not
+known, which it takes for idle when it adds pods and for busy when it takes some away. So a pod that still loads its
+model neither hides a full queue nor is a reason to scale down.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import aiohttp
+
+from modelservice_operator.api.contract import ADMIN_PORT, METRICS_PATH
+from modelservice_operator.kube.api import KubeApi
+from modelservice_operator.kube.resources import OURS, Resource
+from modelservice_operator.metrics_adapter.exposition import read_snapshot
+from modelservice_operator.metrics_adapter.history import History
+
+log = logging.getLogger(__name__)
+
+SCRAPE_SECONDS: Final = 2.0
+MOST_BYTES: Final = 4 << 20
+AT_ONCE: Final = 32
+
+Pod = Mapping[str, Any]
+
+
+class PodMetrics:
+    """Reads pods when somebody asks."""
+
+    def __init__(self, api: KubeApi, port: int = ADMIN_PORT) -> None:
+        self._api = api
+        self._port = port
+        self._history = History()
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SCRAPE_SECONDS), trust_env=False)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+    async def values(
+        self, namespace: str, selector: str, metric: str, labels: Mapping[str, str], name: str = ""
+    ) -> Sequence[tuple[str, float]]:
+        """Pod and value, for each ready pod that the selector matches and that has one. Raises ApiError.
+
+        `name` picks one of the pods.
+        """
+        resource = Resource("Pod", "", "v1", "pods", selector=",".join(filter(None, (OURS, selector))))
+        pods = [pod async for page in self._api.list_pages(resource, namespace) for pod in page.items]
+        chosen = [pod for pod in pods if is_ready(pod) and name in ("", pod["metadata"]["name"])]
+        await asyncio.gather(*map(self._read, chosen))
+        found = ((pod["metadata"]["name"], self._history.value(_uid(pod), metric, labels)) for pod in chosen)
+        return [(pod, value) for pod, value in found if value is not None]
+
+    async def _read(self, pod: Pod) -> None:
+        """Ask one pod. What it said before is not its load now, so a pod that does not answer is forgotten."""
+        uid, name = _uid(pod), pod["metadata"]["name"]
+        if self._history.is_fresh(uid, time.monotonic()):
+            return
+        try:
+            async with self._places:
+                text = await self._fetch(str(pod["status"]["podIP"]))
+            self._history.add(uid, time.monotonic(), read_snapshot(text))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            self._history.forget(uid)
+            log.warning("Pod %s tells no metrics: %s: %s", name, type(error).__name__, error)
+
+    async def _fetch(self, address: str) -> str:
+        host = f"[{address}]" if ":" in address else address
+        url = f"http://{host}:{self._port}{METRICS_PATH}"
+        async with self._session.get(url, allow_redirects=False, raise_for_status=True) as answer:
+            body = await answer.content.read(MOST_BYTES)
+            while len(body) < MOST_BYTES and (more := await answer.content.read(MOST_BYTES - len(body))):
+                body += more
+        return body.decode()
+
+
+def is_ready(pod: Pod) -> bool:
+    """Whether the pod serves, has an address and is not about to end."""
+    status = pod.get("status") or {}
+    conditions = {entry["type"]: entry["status"] for entry in status.get("conditions") or ()}
+    is_ending = pod["metadata"].get("deletionTimestamp")
+    return bool(conditions.get("Ready") == "True" and status.get("podIP") and not is_ending)
+
+
+def _uid(pod: Pod) -> str:
+    return str(pod["metadata"]["uid"])

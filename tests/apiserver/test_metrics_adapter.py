@@ -1,0 +1,198 @@
+"""Scaling on inference metrics with nothing but Kubernetes: the chart's adapter behind the real aggregation layer.
+
+The adapter runs as a process here, because a control plane runs no pods; its permissions, its certificate and its
+registration are those that the chart makes. Pods are those of the real Deployment controller, with a real HTTP server
+in place of each one's admin port, and the autoscaler is the real one.
+"""
+
+import base64
+import json
+import os
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cluster import Cluster, ClusterError
+from tests.support.admin_ports import AdminPort, exposition, loopback_network
+from tests.support.operators import ROOT, Operators
+from tests.support.polling import until_async, wait_until
+from tests.support.ports import free_port
+from tests.support.team import Team
+
+pytestmark = pytest.mark.control_plane
+
+CHART = ROOT / "charts" / "modelservice"
+OPTIONS = ("--set", "metricsAdapter.enabled=true,crds.install=false,profiles=null")
+NAME = "metrics-modelservice-metrics-adapter"
+SCALED = {
+    "minReplicas": 1,
+    "maxReplicas": 3,
+    "metrics": [{"type": "QueueDepth", "target": "4"}],
+    "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}},
+}
+
+
+@dataclass
+class Adapter:
+    """A release of the chart, and its adapter as a process."""
+
+    cluster: Cluster
+    folder: Path
+    namespace: str = field(default_factory=lambda: f"adapter-{uuid.uuid4().hex[:6]}")
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def start(self) -> None:
+        self.cluster.kubectl("create", "namespace", self.namespace)
+        self.cluster.helm("install", "metrics", str(CHART), "--namespace", self.namespace, *OPTIONS)
+        self._write_certificate()
+        port, health = free_port(), free_port()
+        command = [sys.executable, "-m", "modelservice_operator", "metrics-adapter", "--namespace", self.namespace]
+        command += ["--kubeconfig", str(self._kubeconfig()), "--service", NAME, "--tls-folder", str(self.folder)]
+        command += ["--port", str(port), "--listen-port", str(health)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "operator")}
+        with (self.folder / "log").open("wb") as log:
+            self.process = subprocess.Popen(command, stderr=log, stdout=log, env=environment)
+        self._route_to(port)
+        wait_until(self.is_available, f"the adapter is available; {self.folder / 'log'}", 40)
+
+    def is_available(self) -> bool:
+        said = self.cluster.kubectl("get", "apiservice", "v1beta2.custom.metrics.k8s.io", "-o", "json")
+        conditions = json.loads(said).get("status", {}).get("conditions", [])
+        return any(each["type"] == "Available" and each["status"] == "True" for each in conditions)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(10)
+        self.cluster.helm("uninstall", "metrics", "--namespace", self.namespace)
+        self.cluster.kubectl("delete", "namespace", self.namespace, "--wait=false")
+
+    def _write_certificate(self) -> None:
+        data = json.loads(self.cluster.kubectl("get", "secret", f"{NAME}-tls", "-n", self.namespace, "-o", "json"))
+        for name, text in data["data"].items():
+            (self.folder / name).write_bytes(base64.b64decode(text))
+
+    def _kubeconfig(self) -> Path:
+        config = yaml.safe_load(self.cluster.kubeconfig.read_text())
+        token = self.cluster.kubectl("create", "token", NAME, "--namespace", self.namespace).strip()
+        config["users"][0]["user"] = {"token": token}
+        file = self.folder / "kubeconfig"
+        file.write_text(yaml.safe_dump(config))
+        return file
+
+    def _route_to(self, port: int) -> None:
+        """Stand in for kube-proxy and the pod: the Service leads to the process."""
+        labels = {"kubernetes.io/service-name": NAME, "endpointslice.kubernetes.io/managed-by": "tests"}
+        body = {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {"name": "adapter", "namespace": self.namespace, "labels": labels},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": [_own_address()], "conditions": {"ready": True}}],
+            "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
+        }
+        self.cluster.kubectl("create", "-f", "-", input=json.dumps(body))
+
+
+def _own_address() -> str:
+    """An address of this machine that is not a loopback one, which endpoints must not have; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))
+        return str(probe.getsockname()[0])
+
+
+@pytest.fixture
+def adapter(served_control_plane: Cluster, tmp_path: Path) -> Iterator[Adapter]:
+    found = Adapter(served_control_plane, tmp_path)
+    try:
+        found.start()
+        yield found
+    finally:
+        found.stop()
+
+
+@pytest.fixture
+def ports() -> Iterator[list[AdminPort]]:
+    network, found = loopback_network(), []
+    for number in range(1, 4):
+        found.append(AdminPort(f"{network}.{number}", exposition(0)))
+    yield found
+    for port in found:
+        port.close()
+
+
+def _pods(cluster: Cluster, team: Team) -> list[dict[str, Any]]:
+    said = cluster.kubectl("get", "pods", "-n", team.namespace, "-l", "modelservice.dev/name=chat", "-o", "json")
+    items: list[dict[str, Any]] = json.loads(said)["items"]
+    return items
+
+
+def _make_ready(cluster: Cluster, team: Team, ports: list[AdminPort]) -> None:
+    """What a kubelet would do: every pod runs, is ready and has the address of one of the ports."""
+    taken = {pod["status"].get("podIP") for pod in _pods(cluster, team)}
+    free = [port for port in ports if port.address not in taken]
+    for pod in _pods(cluster, team):
+        if not pod["status"].get("podIP"):
+            address = free.pop().address
+            status = {
+                "phase": "Running",
+                "podIP": address,
+                "podIPs": [{"ip": address}],
+                "conditions": [{"type": "Ready", "status": "True"}],
+            }
+            patch = json.dumps({"status": status})
+            name = pod["metadata"]["name"]
+            cluster.kubectl("patch", "pod", name, "-n", team.namespace, "--subresource=status", "-p", patch)
+
+
+async def _expect_replicas(team: Team, number: int) -> None:
+    async def so() -> bool:
+        deployment = await team.get("Deployment", "chat")
+        return deployment is not None and deployment["status"].get("replicas") == number
+
+    await until_async(so, 60, pause=0.2)
+
+
+async def test_service_grows_and_shrinks_with_its_queue(
+    adapter: Adapter, operators: Operators, team: Team, ports: list[AdminPort]
+) -> None:
+    cluster = adapter.cluster
+    operators.start_leader()
+    await team.create("chat", autoscaling=SCALED)
+    await _expect_replicas(team, 1)
+    for port in ports:
+        port.text = exposition(10)
+    _make_ready(cluster, team, ports)
+    await _expect_replicas(team, 3)
+    await team.expect_condition("chat", "AutoscalerReady", "True", "ScalingActive", seconds=20)
+    assert ports[-1].asked > 0
+
+    path = f"/apis/custom.metrics.k8s.io/v1beta1/namespaces/{team.namespace}/pods/*/inference_requests_queued"
+    said = json.loads(cluster.kubectl("get", "--raw", path))
+    assert [item["value"] for item in said["items"]] == ["10"]
+
+    for port in ports:
+        port.text = exposition(0)
+    _make_ready(cluster, team, ports)
+    await _expect_replicas(team, 1)
+
+    with pytest.raises(ClusterError, match="already serves custom"):
+        cluster.helm("install", "second", str(CHART), "--namespace", team.namespace, *OPTIONS)
+
+
+async def test_missing_adapter_is_told_and_the_service_goes_on(
+    operators: Operators, team: Team, served_control_plane: Cluster
+) -> None:
+    operators.start_leader()
+    await team.create("chat", autoscaling=SCALED)
+    await _expect_replicas(team, 1)
+    told = await team.expect_condition("chat", "AutoscalerReady", "False", "MetricsUnavailable", seconds=30)
+    assert "inference_requests_queued" in told["message"] or "metrics API" in told["message"]
