@@ -90,7 +90,9 @@ def _add_fetch(parser: argparse.ArgumentParser) -> None:
         "uri", metavar="URI", help="hf://ORG/NAME, https://HOST/PATH, or s3://, gs:// or az://BUCKET/FOLDER"
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder to fill")
-    parser.add_argument("--revision", default="", help="branch, tag or commit of a hub repository")
+    parser.add_argument(
+        "--revision", default="", help="branch, tag or commit of a hub repository, or the version of an object store"
+    )
     parser.add_argument("--include", action="append", default=[], metavar="PATTERN", help="weight files to take")
     parser.add_argument("--exclude", action="append", default=[], metavar="PATTERN", help="files to leave out")
     parser.add_argument("--tries", type=_positive, default=5, help="tries in a row without progress (default: 5)")
@@ -101,6 +103,8 @@ def _add_inspect(parser: argparse.ArgumentParser) -> None:
         "model", metavar="FOLDER_OR_URI", help="a local folder, hf://ORG/NAME, or s3://, gs:// or az://BUCKET/FOLDER"
     )
     parser.add_argument("--revision", default="", help="branch, tag or commit of a hub repository")
+    parser.add_argument("--include", action="append", default=[], metavar="PATTERN", help="weight files to look at")
+    parser.add_argument("--exclude", action="append", default=[], metavar="PATTERN", help="files to leave out")
     parser.add_argument("--tries", type=_positive, default=5, help="tries in a row without progress (default: 5)")
 
 
@@ -190,7 +194,8 @@ def _inspect(options: argparse.Namespace) -> LastWord:
     from modelservice_runtime.sources.survey import inspect_model  # noqa: PLC0415
 
     _end_on_sigterm()
-    result = inspect_model(options.model, options.revision, Retry(attempts=options.tries)).to_result()
+    retry = Retry(attempts=options.tries)
+    result = inspect_model(options.model, options.revision, retry, options.include, options.exclude).to_result()
     sys.stdout.write(json.dumps(result) + "\n")
     return LastWord.of_success("inspect", f"inspected {options.model}", result)
 

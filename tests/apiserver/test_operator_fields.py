@@ -33,7 +33,7 @@ async def test_pod_template_follows_and_stays_quiet_when_fields_of_the_pod_come_
 ) -> None:
     operators.start_leader()
     adapters = [{"name": "fin", "uri": "hf://org/fin"}, {"name": "law", "uri": "pvc://adapters/law"}]
-    model = {"uri": "hf://tests/tiny", "adapters": adapters}
+    model = {"uri": "pvc://tests/tiny", "adapters": adapters}
     await team.create("chat", model=model, security={"apiKeySecretRef": {"name": "chat-keys"}})
     await team.expect_children(*BASIC, name="chat")
     await team.quiet()

@@ -16,6 +16,8 @@ from tests.support.hub import Access, Hub
 pytestmark = [pytest.mark.node, pytest.mark.timeout(600)]
 TOKEN = "hub-secret"
 NEIGHBOUR = "from-hub"
+SECONDS_TO_TELL = 15.0
+"""What a person waits to learn that an address or a token is wrong, on a node that has the image."""
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,10 @@ def at(hub: Hub) -> dict[str, object]:
 def test_model_is_served_when_it_comes_from_a_hub(world: World, hub: Hub) -> None:
     world.serve(NEIGHBOUR, "hf://demo/embed", runtime=at(hub))
     service = world.ready(NEIGHBOUR)
-    assert len(service["status"]["model"]["resolvedRevision"]) == 40
+    commit = service["status"]["preflight"]["resolvedRevision"]
+    assert len(commit) == 40
+    (pod,) = world.items("pods", f"modelservice.dev/name={NEIGHBOUR}")
+    assert f"--revision={commit}" in pod["spec"]["initContainers"][0]["args"]
     assert service["status"]["startup"]["downloadSeconds"] >= 0
     with world.url(NEIGHBOUR) as url:
         answer = httpx.post(f"{url}/v1/embeddings", json={"model": NEIGHBOUR, "input": ["a", "b"]}, timeout=30)
@@ -59,13 +64,18 @@ def test_token_opens_a_gated_model_when_the_secret_is_there(world: World, hub: H
     world.ready("gated")
 
 
-def test_reason_is_model_not_found_when_the_uri_is_wrong(world: World, hub: Hub) -> None:
-    world.serve("wrong-uri", "hf://demo/nowhere", runtime=at(hub))
-    failure = world.unready("wrong-uri", "ModelNotFound")["status"]["lastFailure"]
-    assert failure["component"] == "fetch"
-    assert failure["exitCode"] == 66
-    assert "demo/nowhere" in failure["message"]
+@pytest.mark.parametrize(
+    ("repository", "reason", "code"), [("demo/nowhere", "ModelNotFound", 66), ("demo/gated", "ModelGated", 77)]
+)
+def test_reason_is_told_before_any_pod_of_the_model_when_it_cannot_be_had(
+    world: World, hub: Hub, repository: str, reason: str, code: int
+) -> None:
+    world.serve("not-to-be-had", f"hf://{repository}", runtime=at(hub), accelerator={"count": 1})
+    failure = world.unready("not-to-be-had", reason, timeout=SECONDS_TO_TELL)["status"]["lastFailure"]
+    assert (failure["component"], failure["exitCode"]) == ("preflight", code)
+    assert repository in failure["message"]
     assert failure["hint"]
+    assert world.items("pods", "modelservice.dev/name=not-to-be-had") == []
 
 
 def test_reason_is_secret_not_found_when_the_secret_is_missing(world: World, hub: Hub) -> None:

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from modelservice_operator.api.kinds import CHILD_KINDS
 from modelservice_operator.api.v1alpha1 import ModelService, RuntimeProfile
-from tests.support.builders import make_gpu_profile, make_modelservice, make_profile, render_all
+from modelservice_operator.domain import OPEN, Gate, judge_source
+from tests.support.builders import FACTS, make_gpu_profile, make_modelservice, make_profile, render_all
+from tests.support.preflights import INSPECTED, make_preflight_pod
 
 Case = tuple[ModelService, RuntimeProfile | None]
 HERE = Path(__file__).parent
@@ -206,12 +209,48 @@ def _merged() -> Case:
     return make_modelservice().with_spec(podTemplate=patch).build(), None
 
 
+def _looked_up() -> Case:
+    """While the model is looked up: a Job, reaching the source as the fetch container would."""
+    fetch = {"name": "fetch", "volumeMounts": [{"name": "ca", "mountPath": "/etc/ssl/certs"}]}
+    volumes = [{"name": "ca", "configMap": {"name": "ca"}}, {"name": "shared", "emptyDir": {}}]
+    patch = {"spec": {"initContainers": [fetch], "volumes": volumes, "dnsPolicy": "Default"}}
+    service, _ = _hub_with_token()
+    selector = {"kubernetes.io/arch": "amd64", "pool": "gpu"}
+    service = service.model_copy(update={"spec": service.spec.model_copy(update={"pod_template": patch})})
+    return service, make_gpu_profile(nodeSelector=selector)
+
+
+def _inspected() -> Case:
+    return make_modelservice("hf://Qwen/Qwen2.5-0.5B-Instruct@main").build(), None
+
+
+def _looking(service: ModelService, profile: RuntimeProfile | None) -> Gate:
+    return judge_source(service, profile, FACTS, {}, ())
+
+
+def _passed(service: ModelService, profile: RuntimeProfile | None) -> Gate:
+    return judge_source(service, profile, FACTS, {}, [make_preflight_pod(service, profile).finished(INSPECTED)])
+
+
+GATES: dict[str, Callable[[ModelService, RuntimeProfile | None], Gate]] = {
+    "looked-up": _looking,
+    "inspected": _passed,
+}
+"""The cases that have a preflight; the gate of all others is open."""
+
+
+def _render(case: str) -> list[dict[str, Any]]:
+    service, profile = CASES[case]()
+    gate = GATES[case](service, profile) if case in GATES else OPEN
+    return render_all(service, profile, FACTS, gate)
+
+
 CASES: dict[str, Callable[[], Case]] = {
     function.__name__.strip("_").replace("_", "-"): function
     for function in (
         _minimal, _hub_with_token, _https_with_header, _bucket, _image, _claim, _gpu_by_profile, _gpu_simulated,
         _gpu_quantized, _gpu_slices, _placed, _autoscaled, _scaled_by_keda, _scaled_by_others, _exposed, _secured,
-        _adapted, _observed, _routed, _suspended, _merged, _verified,
+        _adapted, _observed, _routed, _suspended, _merged, _verified, _looked_up, _inspected,
     )
 }  # fmt: skip
 
@@ -219,7 +258,7 @@ CASES: dict[str, Callable[[], Case]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_children_are_as_recorded(case: str, update_golden: bool) -> None:
     file = HERE / f"{case}.yaml"
-    rendered = yaml.safe_dump_all(render_all(*CASES[case]()), sort_keys=False, allow_unicode=True, width=120)
+    rendered = yaml.safe_dump_all(_render(case), sort_keys=False, allow_unicode=True, width=120)
     if update_golden:
         file.write_text(rendered, encoding="utf-8")
     assert rendered == file.read_text(encoding="utf-8"), (
@@ -228,7 +267,7 @@ def test_children_are_as_recorded(case: str, update_golden: bool) -> None:
 
 
 def test_every_kind_is_recorded() -> None:
-    manifests = [manifest for case in CASES.values() for manifest in render_all(*case())]
+    manifests = [manifest for case in CASES for manifest in _render(case)]
     assert {manifest["kind"] for manifest in manifests} == {kind.kind for kind in CHILD_KINDS}
 
 

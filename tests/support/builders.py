@@ -7,7 +7,7 @@ from typing import Any
 from modelservice_operator.api.names import REVISION, child_labels
 from modelservice_operator.api.quantity import canonical_quantity
 from modelservice_operator.api.v1alpha1 import ModelService, RuntimeProfile
-from modelservice_operator.domain import Facts, desired, project, read_profile, read_service
+from modelservice_operator.domain import OPEN, Facts, Gate, desired, project, read_profile, read_service
 from modelservice_operator.render import Renderer
 
 Body = dict[str, Any]
@@ -84,10 +84,12 @@ def make_gpu_profile(**spec: Any) -> RuntimeProfile:
     return make_profile(accelerator=accelerator, **spec)
 
 
-def render_all(service: ModelService, profile: RuntimeProfile | None = None, facts: Facts = FACTS) -> list[Body]:
-    """The manifests of all children."""
+def render_all(
+    service: ModelService, profile: RuntimeProfile | None = None, facts: Facts = FACTS, gate: Gate = OPEN
+) -> list[Body]:
+    """The manifests of all children; behind an open gate unless another is given."""
     renderer = Renderer()
-    return [renderer.render(child.template, child.values) for child in desired(service, profile, facts)]
+    return [renderer.render(child.template, child.values) for child in desired(service, profile, facts, gate)]
 
 
 def make_live(manifest: Mapping[str, Any]) -> Body:

@@ -24,12 +24,12 @@ EVERYTHING = {
 
 
 def make_modelservice(namespace: str, name: str, **spec: Any) -> Body:
-    """A small ModelService; keywords are blocks of its spec."""
+    """A small ModelService, whose model needs no preflight; keywords are blocks of its spec."""
     return {
         "apiVersion": "modelservice.dev/v1alpha1",
         "kind": "ModelService",
         "metadata": {"namespace": namespace, "name": name},
-        "spec": {"model": {"uri": "hf://tests/tiny"}, **copy.deepcopy(spec)},
+        "spec": {"model": {"uri": "pvc://tests/tiny"}, **copy.deepcopy(spec)},
     }
 
 

@@ -28,6 +28,7 @@ class ChildKind:
 
 SERVICE_ACCOUNT: Final = ChildKind("ServiceAccount", "", "v1", "serviceaccounts")
 CONFIG_MAP: Final = ChildKind("ConfigMap", "", "v1", "configmaps")
+JOB: Final = ChildKind("Job", "batch", "v1", "jobs")
 DEPLOYMENT: Final = ChildKind("Deployment", "apps", "v1", "deployments")
 SERVICE: Final = ChildKind("Service", "", "v1", "services")
 HORIZONTAL_POD_AUTOSCALER: Final = ChildKind("HorizontalPodAutoscaler", "autoscaling", "v2", "horizontalpodautoscalers")
@@ -42,6 +43,7 @@ PROMETHEUS_RULE: Final = ChildKind("PrometheusRule", "monitoring.coreos.com", "v
 CHILD_KINDS: Final[tuple[ChildKind, ...]] = (
     SERVICE_ACCOUNT,
     CONFIG_MAP,
+    JOB,
     DEPLOYMENT,
     SERVICE,
     HORIZONTAL_POD_AUTOSCALER,

@@ -12,6 +12,8 @@ API_VERSION: Final = f"{GROUP}/{VERSION}"
 FIELD_MANAGER: Final = "modelservice-operator"
 
 LABEL_NAME: Final = f"{GROUP}/name"
+LABEL_PREFLIGHT: Final = f"{GROUP}/preflight"
+"""Names the ModelService on the pods of a preflight, which must not have the label that selects the model's pods."""
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 LABEL_APP: Final = "app.kubernetes.io/name"
 LABEL_INSTANCE: Final = "app.kubernetes.io/instance"
@@ -27,9 +29,13 @@ VERIFIED_TEMPLATE: Final = f"{GROUP}/verified-template"
 """On a Deployment: the pod template that last served with all its replicas, as JSON."""
 TAKEN_BACK: Final = f"{GROUP}/taken-back"
 """On a Deployment: the revision that failed and was replaced by the verified one, and why, as JSON."""
+PREFLIGHT: Final = f"{GROUP}/preflight"
+"""On a ModelService, written by people: `skip`, or any other text, which asks for a new preflight whenever it changes.
+On a Deployment, written by the operator: what the preflight of its pods found, as JSON."""
 
 SERVER_CONTAINER: Final = "server"
 FETCH_CONTAINER: Final = "fetch"
+PREFLIGHT_CONTAINER: Final = "preflight"
 
 NAME_MAX_LENGTH: Final = 45
 CHILD_NAME_MAX_LENGTH: Final = 63
@@ -55,6 +61,16 @@ def child_name(kind: str, name: str) -> str:
 def dashboard_name(name: str) -> str:
     """Name of the ConfigMap with the dashboard of the ModelService called `name`."""
     return f"{name}{_DASHBOARD_SUFFIX}"
+
+
+def preflight_name(name: str, digest: str) -> str:
+    """Name of the Job that looks at the model of the ModelService called `name`; `digest` has 6 characters."""
+    return f"{name}-preflight-{digest}"
+
+
+def preflight_labels(name: str) -> dict[str, str]:
+    """Labels of the pods of a preflight: ours, and none of a Service, a budget or a policy selects them."""
+    return {LABEL_APP: APP, LABEL_INSTANCE: name, LABEL_MANAGED_BY: MANAGED_BY, LABEL_PREFLIGHT: name}
 
 
 def selector_labels(name: str) -> dict[str, str]:

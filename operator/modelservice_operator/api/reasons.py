@@ -48,6 +48,7 @@ class Reason(StrEnum):
     LOADER_OOM_KILLED = "LoaderOOMKilled"
     UNSUPPORTED_MODEL = "UnsupportedModel"
     SOURCE_UNAVAILABLE = "SourceUnavailable"
+    MODEL_TOO_LARGE = "ModelTooLarge"
     # Scheduled
     INSUFFICIENT_GPU = "InsufficientGPU"
     INSUFFICIENT_RESOURCES = "InsufficientResources"
@@ -157,7 +158,8 @@ _MODEL: Final[dict[Reason, ReasonDetail]] = {
     ),
     Reason.MODEL_GATED: ReasonDetail(
         "The model is gated and the account of the token has not been granted access.",
-        "Accept the model's licence with the account that owns the token, then delete the waiting pod.",
+        "Accept the model's licence with the account that owns the token; it is tried again within minutes, and at "
+        "once when the annotation modelservice.dev/preflight of the ModelService changes.",
     ),
     Reason.CHECKSUM_MISMATCH: ReasonDetail(
         "A downloaded file is not the one that the source announced.",
@@ -179,6 +181,10 @@ _MODEL: Final[dict[Reason, ReasonDetail]] = {
         "The model's source cannot be reached, or answers with errors.",
         "Check that the pod's network reaches the host that the message names; HF_ENDPOINT in spec.runtime.env "
         "selects a mirror.",
+    ),
+    Reason.MODEL_TOO_LARGE: ReasonDetail(
+        "The model's weights do not fit the memory of the accelerators that a replica gets.",
+        "Serve a smaller model, raise spec.accelerator.count, or choose a RuntimeProfile with larger accelerators.",
     ),
 }
 

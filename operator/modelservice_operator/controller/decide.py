@@ -10,8 +10,10 @@ from modelservice_operator.api.v1alpha1 import ModelService, RuntimeProfile
 from modelservice_operator.controller.keys import Key
 from modelservice_operator.controller.observe import ChildId, Observation
 from modelservice_operator.domain import (
+    OPEN,
     ApplyResults,
     Facts,
+    Gate,
     Observed,
     ObservedState,
     Plan,
@@ -19,6 +21,8 @@ from modelservice_operator.domain import (
     SpecError,
     choose_revision,
     desired,
+    judge_source,
+    kept_children,
     look_at,
     plan,
 )
@@ -29,10 +33,11 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do, or why nothing can be decided; exactly one of the two is set."""
+    """What to do, or why nothing can be decided; exactly one of the two is set. `gate` is what a preflight says."""
 
     plan: Plan | None
     error: SpecError | None
+    gate: Gate = OPEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class _Cause:
     generation: int
     profile: RuntimeProfile | None
     facts: Facts
+    gate: Gate
 
 
 class Manifests:
@@ -56,13 +62,15 @@ class Manifests:
         self._renderer = Renderer()
         self._known: dict[Key, tuple[_Cause, Sequence[Manifest]]] = {}
 
-    def of(self, key: Key, service: ModelService, profile: RuntimeProfile | None, facts: Facts) -> Sequence[Manifest]:
+    def of(
+        self, key: Key, service: ModelService, profile: RuntimeProfile | None, facts: Facts, gate: Gate = OPEN
+    ) -> Sequence[Manifest]:
         """Return the manifests that the spec asks for. Raises SpecError and TemplateError."""
-        cause = _Cause(service.metadata.uid, service.metadata.generation, profile, facts)
+        cause = _Cause(service.metadata.uid, service.metadata.generation, profile, facts, gate)
         known = self._known.get(key)
         if known is not None and known[0] == cause:
             return known[1]
-        children = desired(service, profile, facts)
+        children = desired(service, profile, facts, gate)
         manifests = tuple(self._renderer.render(child.template, child.values) for child in children)
         self._known[key] = cause, manifests
         return manifests
@@ -80,13 +88,15 @@ def decide(seen: Observation, facts: Facts, manifests: Manifests, recorded: Mapp
     if seen.service is None or seen.error is not None:
         return Decision(None, seen.error)
     try:
-        wanted = _settled(seen, manifests.of(seen.key, seen.service, seen.profile, facts))
+        gate = judge_source(seen.service, seen.profile, facts, seen.children, seen.preflights)
+        wanted = _settled(seen, manifests.of(seen.key, seen.service, seen.profile, facts, gate))
     except SpecError as error:
         return Decision(None, error)
     except TemplateError as error:
         return Decision(None, SpecError(Reason.TEMPLATE_ERROR, "spec", str(error)))
-    observed = Observed(owner_uid=seen.record.uid, children=seen.children, recorded=recorded)
-    return Decision(plan(wanted, observed), None)
+    kept = kept_children(seen.service, gate, seen.children)
+    observed = Observed(owner_uid=seen.record.uid, children=seen.children, recorded=recorded, kept=kept)
+    return Decision(plan(wanted, observed), None, gate)
 
 
 def _settled(seen: Observation, wanted: Sequence[Manifest]) -> Sequence[Manifest]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from modelservice_operator.api.names import LABEL_NAME
+from modelservice_operator.api.names import LABEL_NAME, LABEL_PREFLIGHT
 from modelservice_operator.engine.cache import ObjectId
 from modelservice_operator.kube.resources import MODEL_SERVICE, RUNTIME_PROFILE, Resource
 
@@ -32,5 +32,6 @@ def parent_of(resource: Resource, metadata: Mapping[str, Any]) -> Key | None:
         return Key(namespace, metadata["name"])
     if resource.kind == RUNTIME_PROFILE.kind:
         return None
-    name = (metadata.get("labels") or {}).get(LABEL_NAME)
+    labels = metadata.get("labels") or {}
+    name = labels.get(LABEL_NAME) or labels.get(LABEL_PREFLIGHT)
     return Key(namespace, name) if name else None

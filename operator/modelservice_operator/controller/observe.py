@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelservice_operator.api.kinds import BY_KIND
+from modelservice_operator.api.names import LABEL_PREFLIGHT
 from modelservice_operator.api.v1alpha1 import ModelService, RuntimeProfile
 from modelservice_operator.controller.keys import Key
 from modelservice_operator.domain import SpecError, read_profile, read_service
@@ -19,7 +20,8 @@ ChildId = tuple[str, str]
 class Observation:
     """One ModelService with everything that was seen around it.
 
-    `service` is None, and `error` says why, when its spec, or the profile that it names, cannot be read.
+    `pods` are those of the model, `preflights` those that looked at it. `service` is None, and `error` says why, when
+    its spec, or the profile that it names, cannot be read.
     """
 
     key: Key
@@ -28,6 +30,7 @@ class Observation:
     profile: RuntimeProfile | None
     children: Mapping[ChildId, dict[str, Any]]
     pods: tuple[dict[str, Any], ...]
+    preflights: tuple[dict[str, Any], ...] = ()
     error: SpecError | None = None
 
 
@@ -38,9 +41,15 @@ def observe(cache: Cache, key: Key) -> Observation | None:
         return None
     members = cache.of_parent(key)
     children = {(r.id.kind, r.id.name): dict(r.body) for r in members if r.id.kind in BY_KIND}
-    pods = tuple(dict(r.body) for r in members if r.id.kind == POD.kind)
+    pods = [dict(r.body) for r in members if r.id.kind == POD.kind]
+    preflights = tuple(filter(_is_preflight, pods))
+    serving = tuple(pod for pod in pods if not _is_preflight(pod))
     service, profile, error = _read(cache, record)
-    return Observation(key, record, service, profile, children, pods, error)
+    return Observation(key, record, service, profile, children, serving, preflights, error)
+
+
+def _is_preflight(pod: Mapping[str, Any]) -> bool:
+    return LABEL_PREFLIGHT in (pod["metadata"].get("labels") or {})
 
 
 def _read(cache: Cache, record: Record) -> tuple[ModelService | None, RuntimeProfile | None, SpecError | None]:

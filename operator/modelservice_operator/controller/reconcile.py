@@ -125,7 +125,9 @@ class Reconciler:
         if seen.service is None:
             error = seen.error or SpecError(Reason.INVALID_SPEC, "", "the object cannot be read")
             return rejected_status(seen.record.body, error, now)
-        state = ObservedState(seen.children, seen.pods, report, decision.plan, decision.error, self._facts())
+        state = ObservedState(
+            seen.children, seen.pods, report, decision.plan, decision.error, self._facts(), decision.gate
+        )
         return compute_status(seen.service, seen.profile, state, ApplyResults(failures), now)
 
     def _runtime_report(self, seen: Observation) -> tuple[RuntimeReport | None, float]:

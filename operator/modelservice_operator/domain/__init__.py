@@ -9,12 +9,14 @@ from .errors import SpecError, read_profile, read_service
 from .facts import ChildSpec, Facts
 from .plan import Apply, ChildState, Delete, NameConflict, Observed, Plan, Recorded, plan, remember
 from .pods import newest_ready
+from .preflight import OPEN, Gate, judge_source, kept_children
 from .project import project
 from .revisions import choose_revision
 from .status import compute_status, is_urgent, patience, rejected_status
 from .world import ApplyResults, Failure, ObservedState, RuntimeReport, look_at
 
 __all__ = [
+    "OPEN",
     "Apply",
     "ApplyResults",
     "ChildSpec",
@@ -23,6 +25,7 @@ __all__ = [
     "Diagnosis",
     "Facts",
     "Failure",
+    "Gate",
     "NameConflict",
     "Observed",
     "ObservedState",
@@ -35,6 +38,8 @@ __all__ = [
     "desired",
     "diagnose",
     "is_urgent",
+    "judge_source",
+    "kept_children",
     "look_at",
     "missing_kinds",
     "newest_ready",

@@ -12,6 +12,7 @@ from ..api.names import child_name, service_url
 from ..api.reasons import DETAILS, ConditionType, Reason
 from ..api.uri import ModelUri
 from .diagnose import Diagnosis
+from .fit import fit_message
 from .pods import condition, has_fetched, is_placed
 from .rollout_checks import has_verdict, progressing, verified
 from .scaling_checks import autoscaler_ready, has_autoscaler
@@ -59,17 +60,26 @@ def _spec_valid(world: World) -> Verdict:
 def _model_available(world: World) -> Verdict:
     if failure := world.failure_for(ConditionType.MODEL_AVAILABLE):
         return _failed(failure)
+    uri = ModelUri.parse(world.service.spec.model.uri)
+    if not world.state.gate.is_open:
+        return _bad(Reason.RESOLVING, f"The model is being looked up at {uri.scheme}://{uri.location}")
     if world.wanted == 0:
         return _unknown("No replica is asked for")
     if world.pods.ready:
-        return _good(Reason.AVAILABLE)
-    uri = ModelUri.parse(world.service.spec.model.uri)
+        return _good(Reason.AVAILABLE, _fit(world))
     placed = [pod for pod in world.pods.current if is_placed(pod)]
     if not uri.is_remote or not placed or world.failures:
         return _unknown("The model is read when the server starts")
     if all(map(has_fetched, placed)):
-        return _good(Reason.AVAILABLE)
+        return _good(Reason.AVAILABLE, _fit(world))
     return _bad(Reason.DOWNLOADING, f"The model is being fetched from {uri.scheme}://{uri.location}")
+
+
+def _fit(world: World) -> str:
+    """What a preflight knows of the model's size; empty without one."""
+    found = world.state.gate.found
+    size = fit_message(world.service, world.profile, found) if found else ""
+    return f"{DETAILS[Reason.AVAILABLE].description.rstrip('.')}: {size}" if size else ""
 
 
 def _scheduled(world: World) -> Verdict:

@@ -1,5 +1,6 @@
 """Which children a ModelService should have, and the values that fill their templates. Pure: a spec in, specs out."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from ..api import kinds, names
@@ -12,28 +13,26 @@ from .facts import ChildSpec, Facts
 from .keda import is_scaled_by_keda, scaled_object
 from .network import front_service, http_route, ingress, network_policy
 from .observability import dashboard, prometheus_rule, service_monitor
-from .placement import place
+from .placement import Placement, place
+from .preflight import HELD, OPEN, Gate
 from .settings import runtime_settings, settings_text
 from .workload import deployment_values
 
 
-def desired(service: ModelService, profile: RuntimeProfile | None, facts: Facts) -> tuple[ChildSpec, ...]:
+def desired(
+    service: ModelService, profile: RuntimeProfile | None, facts: Facts, gate: Gate = OPEN
+) -> tuple[ChildSpec, ...]:
     """The children of a ModelService, in the order in which they are applied.
 
-    `profile` is the one that the spec names, else the default one, else None. Raises SpecError when the spec cannot be
-    carried out.
+    `profile` is the one that the spec names, else the default one, else None. Behind a closed gate the Deployment and
+    what belongs to it are not among them. Raises SpecError when the spec cannot be carried out.
     """
-    reference = service.spec.runtime.profile_ref
-    if reference is not None and profile is None:
-        message = (
-            f"RuntimeProfile {reference.name!r} does not exist; create it, or name one of `kubectl get runtimeprofiles`"
-        )
-        raise SpecError(Reason.PROFILE_NOT_FOUND, "spec.runtime.profileRef.name", message)
+    _require_profile(service, profile)
     placement = place(service, profile)
     settings = settings_text(runtime_settings(service, placement))
     values: dict[ChildKind, dict[str, Any] | None] = {
         kinds.SERVICE_ACCOUNT: {} if not service.spec.security.service_account_name else None,
-        kinds.DEPLOYMENT: deployment_values(service, profile, facts, placement, settings),
+        kinds.DEPLOYMENT: _deployment(service, profile, facts, placement, settings, gate),
         kinds.SERVICE: front_service(service),
         kinds.HORIZONTAL_POD_AUTOSCALER: _autoscaler(service),
         kinds.SCALED_OBJECT: scaled_object(service, facts),
@@ -44,15 +43,30 @@ def desired(service: ModelService, profile: RuntimeProfile | None, facts: Facts)
         kinds.SERVICE_MONITOR: service_monitor(service),
         kinds.PROMETHEUS_RULE: prometheus_rule(service, placement),
     }
+    held = () if gate.is_open else HELD
     children = [
         _child(service, kind, names.child_name(kind.kind, service.metadata.name), values[kind] or {})
         for kind in kinds.CHILD_KINDS
-        if values.get(kind) is not None and _is_served(kind, facts)
+        if values.get(kind) is not None and kind not in held and _is_served(kind, facts)
     ]
+    return (*children, *_children_of_other_names(service, gate))
+
+
+def _children_of_other_names(service: ModelService, gate: Gate) -> Iterator[ChildSpec]:
     board = dashboard(service)
     if board is not None:
-        children.append(_child(service, kinds.CONFIG_MAP, names.dashboard_name(service.metadata.name), board))
-    return tuple(children)
+        yield _child(service, kinds.CONFIG_MAP, names.dashboard_name(service.metadata.name), board)
+    if gate.job is not None and gate.is_job_wanted:
+        yield _child(service, kinds.JOB, gate.job.name, gate.job.values)
+
+
+def _require_profile(service: ModelService, profile: RuntimeProfile | None) -> None:
+    reference = service.spec.runtime.profile_ref
+    if reference is not None and profile is None:
+        message = (
+            f"RuntimeProfile {reference.name!r} does not exist; create it, or name one of `kubectl get runtimeprofiles`"
+        )
+        raise SpecError(Reason.PROFILE_NOT_FOUND, "spec.runtime.profileRef.name", message)
 
 
 def missing_kinds(service: ModelService, facts: Facts) -> frozenset[str]:
@@ -89,6 +103,13 @@ def _child(service: ModelService, kind: ChildKind, name: str, values: dict[str, 
         },
     }
     return ChildSpec(kind, name, f"{kind.kind.lower()}.yaml.j2", {**values, "metadata": metadata})
+
+
+def _deployment(
+    service: ModelService, profile: RuntimeProfile | None, facts: Facts, placement: Placement, settings: str, gate: Gate
+) -> dict[str, Any]:
+    values = deployment_values(service, profile, facts, placement, settings, gate.found)
+    return {**values, "annotations": {names.PREFLIGHT: gate.mark}} if gate.mark else values
 
 
 def _autoscaler(service: ModelService) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ..api.contract import ExitCode
-from ..api.names import is_fetch_container
+from ..api.names import PREFLIGHT_CONTAINER, is_fetch_container
 from ..api.reasons import Reason, default_hint
 from .api_keys import KEYS_VOLUME, lacks_keys
 from .scheduling import scheduling_reason, shortened
@@ -44,7 +44,7 @@ _MESSAGE_LENGTH: Final = 2000
 class Diagnosis:
     """What is wrong.
 
-    `component` is fetch, server, scheduler or kubelet; `time` is when it happened, if that is known.
+    `component` is preflight, fetch, server, scheduler or kubelet; `time` is when it happened, if that is known.
     """
 
     component: str
@@ -152,7 +152,7 @@ def _failing_containers(pod: Tree) -> Iterator[Diagnosis]:
             yield _unstarted(status, waiting)
         else:
             ended = branch(status, "state", "terminated") or branch(status, "lastState", "terminated")
-            if ended and status.get("ready") is not True and _is_failure(status, ended):
+            if ended and not _is_well(status) and _is_failure(status, ended):
                 yield _ended(status, ended)
 
 
@@ -175,8 +175,19 @@ def _container_statuses(pod: Tree) -> list[Tree]:
 
 
 def _is_failure(status: Tree, ended: Tree) -> bool:
-    """Whether the end was one that should not have been: any end of the server, and the fetch's unless it was done."""
-    return number(ended, "exitCode") != 0 or not is_fetch_container(text(status, "name"))
+    """Whether the end was one that should not have been: any end of the server, the others' unless they were done."""
+    return number(ended, "exitCode") != 0 or _component_of(text(status, "name")) == "server"
+
+
+def _is_well(status: Tree) -> bool:
+    """Whether a container that ended before works again; a preflight, which has no probe, only once it is done."""
+    return status.get("ready") is True and text(status, "name") != PREFLIGHT_CONTAINER
+
+
+def _component_of(container: str) -> str:
+    if container == PREFLIGHT_CONTAINER:
+        return "preflight"
+    return "fetch" if is_fetch_container(container) else "server"
 
 
 def _unpulled(status: Tree, waiting: Tree) -> Diagnosis:
@@ -203,15 +214,14 @@ def _unstarted(status: Tree, waiting: Tree) -> Diagnosis:
 
 def _ended(status: Tree, ended: Tree) -> Diagnosis:
     name, code = text(status, "name"), number(ended, "exitCode")
-    component = "fetch" if is_fetch_container(name) else "server"
-    found = _ending(component, code, ended)
+    found = _ending(_component_of(name), code, ended)
     return replace(found, container=name, exit_code=code, time=text(ended, "finishedAt"))
 
 
 def _ending(component: str, code: int, ended: Tree) -> Diagnosis:
     said = text(ended, "message")
     if text(ended, "reason") == "OOMKilled":
-        reason = Reason.LOADER_OOM_KILLED if component == "fetch" else Reason.OOM_KILLED
+        reason = Reason.OOM_KILLED if component == "server" else Reason.LOADER_OOM_KILLED
         return _diagnosis(
             component, reason, f"The kernel ended the {component} container: it went over its memory limit"
         )

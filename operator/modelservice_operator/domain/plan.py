@@ -18,7 +18,7 @@ ChildKey = tuple[str, str]
 """Kind and name of a child."""
 
 ApplyReason = Literal["Missing", "Changed", "Drifted"]
-State = Literal["InSync", "Pending", "Conflict", "Deleting"]
+State = Literal["InSync", "Pending", "Conflict", "Deleting", "Held"]
 
 _SHOWN_FIELDS: Final = 8
 
@@ -33,11 +33,15 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The live children of one ModelService, projected, and what is recorded of the last applies."""
+    """The live children of one ModelService, projected, and what is recorded of the last applies.
+
+    `kept` are children that stay as they are although they are not desired now.
+    """
 
     owner_uid: str
     children: Mapping[ChildKey, Mapping[str, Any]]
     recorded: Mapping[ChildKey, Recorded] = field(default_factory=dict)
+    kept: frozenset[ChildKey] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +212,8 @@ def _surplus(desired: Sequence[Mapping[str, Any]], observed: Observed) -> list[D
         metadata = live["metadata"]
         if metadata.get("deletionTimestamp"):
             steps.append(ChildState(kind, name, "Deleting"))
+        elif (kind, name) in observed.kept:
+            steps.append(ChildState(kind, name, "Held"))
         else:
             steps.append(Delete(kind, metadata.get("namespace", ""), name, metadata.get("uid", "")))
     return steps

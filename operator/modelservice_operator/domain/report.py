@@ -26,9 +26,11 @@ def reporting_pod(world: World) -> Tree | None:
 
 
 def model_report(world: World, previous: Tree) -> dict[str, Any]:
-    """The model as the fetch and the runtime report it; kept from the previous status while the address is the same."""
+    """The model as preflight, fetch and runtime report it; kept from before while the address is the same."""
     uri = world.service.spec.model.uri
     known = _facts_of(previous) if text(previous, "uri") == uri else {}
+    if world.state.gate.found is not None:
+        known |= _facts_of(world.state.gate.found.report())
     for pod in reversed(world.pods.current):
         word = fetch_result(pod)
         known |= _facts_of(word.result) if word else {}

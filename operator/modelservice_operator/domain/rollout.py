@@ -9,8 +9,11 @@ STARTUP_PERIOD_SECONDS: Final = 1
 """The admin port answers without touching the model, so asking every second costs nothing and shows a start at once."""
 
 DEFAULT_STARTUP_SECONDS: Final = 1800
-"""Budget when none is given. Downloading does not count, it is over before the server starts; reading 140 GB of weights
-from a slow disk at 100 MB/s takes 1400 s. A server that cannot start ends by itself with an exit code long before."""
+"""Least budget when none is given. Downloading does not count, it is over before the server starts; reading 140 GB of
+weights from a slow disk takes 1400 s. A server that cannot start ends by itself with an exit code long before."""
+
+SLOW_DISK: Final = 100_000_000
+"""Bytes in a second."""
 
 ENDPOINT_SECONDS: Final = 5
 """How long a terminating pod keeps serving, so that every node has stopped sending it requests before it drains."""
@@ -39,10 +42,14 @@ def strategy_of(service: ModelService, uses_accelerator: bool) -> dict[str, Any]
     return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}
 
 
-def startup_failures(service: ModelService) -> int:
-    """How many probes a start may fail: the budget, and the time of the golden request, divided by the period."""
+def startup_failures(service: ModelService, size_bytes: int = 0) -> int:
+    """How many probes a start may fail: the budget, and the time of the golden request, divided by the period.
+
+    Large weights raise a budget that is not given.
+    """
     golden = service.spec.rollout.verification
-    budget = service.spec.loader.startup_budget_seconds or DEFAULT_STARTUP_SECONDS
+    reading = math.ceil(size_bytes / SLOW_DISK) + DEFAULT_STARTUP_SECONDS - 1400
+    budget = service.spec.loader.startup_budget_seconds or max(DEFAULT_STARTUP_SECONDS, reading)
     budget += golden.timeout_seconds if golden is not None else 0
     return max(1, math.ceil(budget / STARTUP_PERIOD_SECONDS))
 

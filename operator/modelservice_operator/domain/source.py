@@ -36,19 +36,24 @@ def model_dir(service: ModelService) -> str:
     return f"{MODELS_DIR}/{service.metadata.name}"
 
 
-def source_of(service: ModelService, pull_policy: str) -> Source:
-    """Decide how the model gets into the pod."""
+def source_of(service: ModelService, pull_policy: str, resolved: str = "") -> Source:
+    """Decide how the model gets into the pod. `resolved` is the revision that a preflight found, if there was one."""
     model = service.spec.model
     uri = ModelUri.parse(model.uri)
     source = placed(uri, MODEL_VOLUME, model_dir(service), pull_policy)
     if not uri.is_remote:
         return source
-    args = list(fetch_args(uri, model.uri, model_dir(service), model.revision))
-    if model.files is not None:
-        args += [f"--include={_literal(pattern)}" for pattern in model.files.include]
-        args += [f"--exclude={_literal(pattern)}" for pattern in model.files.exclude]
+    args = [*fetch_args(uri, model.uri, model_dir(service), resolved or model.revision), *_file_args(service)]
     env, env_from = credentials(uri, model.secret_ref.name if model.secret_ref else "")
     return replace(source, fetch_args=tuple(args), fetch_env=env, fetch_env_from=env_from)
+
+
+def inspect_args(service: ModelService) -> tuple[str, ...]:
+    """The arguments that describe the model from afar; two tries, since the kubelet makes more."""
+    model = service.spec.model
+    uri = ModelUri.parse(model.uri)
+    _, plain, _, *revision = fetch_args(uri, model.uri, "", model.revision)
+    return ("inspect", plain, *revision, *_file_args(service), "--tries=2")
 
 
 def placed(uri: ModelUri, volume: str, folder: str, pull_policy: str) -> Source:
@@ -80,6 +85,14 @@ def credentials(uri: ModelUri, secret: str) -> tuple[tuple[dict[str, Any], ...],
     variable, key = _CREDENTIALS[uri.scheme]
     reference = {"name": secret, "key": key, "optional": False}
     return ({"name": variable, "valueFrom": {"secretKeyRef": reference}},), ()
+
+
+def _file_args(service: ModelService) -> tuple[str, ...]:
+    files = service.spec.model.files
+    if files is None:
+        return ()
+    include = (f"--include={_literal(pattern)}" for pattern in files.include)
+    return (*include, *(f"--exclude={_literal(pattern)}" for pattern in files.exclude))
 
 
 def _literal(text: str) -> str:

@@ -44,6 +44,7 @@ def compute_status(
         "url": service_url(service.metadata.name, service.metadata.namespace, service.spec.network.service.port),
         "profile": profile.metadata.name if profile else "",
         "model": model_report(world, branch(previous, "model")),
+        "preflight": _preflight(world, branch(previous, "preflight")),
         "accelerator": accelerator_report(world, branch(previous, "accelerator")),
         "revision": _revision(world, branch(previous, "revision")),
         "startup": startup_report(world, branch(previous, "startup")),
@@ -126,9 +127,18 @@ def _phase(world: World, verdicts: Mapping[ConditionType, Verdict]) -> str:
 
 
 def _phase_of_start(world: World, verdicts: Mapping[ConditionType, Verdict]) -> str:
-    if verdicts[ConditionType.MODEL_AVAILABLE].reason == Reason.DOWNLOADING:
-        return "Downloading"
+    model = verdicts[ConditionType.MODEL_AVAILABLE].reason
+    if model in (Reason.DOWNLOADING, Reason.RESOLVING):
+        return str(model)
     return "Loading" if verdicts[ConditionType.SCHEDULED].status == "True" else "Pending"
+
+
+def _preflight(world: World, previous: Tree) -> dict[str, Any]:
+    """What is known of the source, so that no Job has to find it out again."""
+    if world.state.error is not None:
+        return dict(previous)
+    found = world.state.gate.found
+    return found.report() if found is not None else {}
 
 
 def _revision(world: World, previous: Tree) -> dict[str, str]:

@@ -10,6 +10,7 @@ from . import rollout
 from .adapters import adapter_sources
 from .api_keys import keys_mount, keys_volume
 from .facts import Facts
+from .inspection import Inspection
 from .placement import FETCH_REQUESTS, Placement, merge_resources
 from .pod_template import pod_patch
 from .source import Source, source_of
@@ -27,12 +28,21 @@ _DOWNWARD: Final = (
 
 
 def deployment_values(
-    service: ModelService, profile: RuntimeProfile | None, facts: Facts, placement: Placement, settings: str
+    service: ModelService,
+    profile: RuntimeProfile | None,
+    facts: Facts,
+    placement: Placement,
+    settings: str,
+    found: Inspection | None = None,
 ) -> dict[str, Any]:
-    """Everything that `deployment.yaml.j2` fills in, except the metadata. `settings` is the server's settings file."""
+    """Everything that `deployment.yaml.j2` fills in, except the metadata.
+
+    `settings` is the server's settings file, `found` what a preflight knows of the model.
+    """
     spec = service.spec
-    policy = (profile.spec.image_pull_policy if profile else None) or facts.image_pull_policy
-    sources = (source_of(service, policy), *adapter_sources(service, policy))
+    policy = pull_policy_of(profile, facts)
+    resolved = found.resolved_revision if found else ""
+    sources = (source_of(service, policy, resolved), *adapter_sources(service, policy))
     return {
         "replicas": rollout.wanted_replicas(service),
         "revision_history_limit": spec.revision_history_limit,
@@ -61,7 +71,7 @@ def deployment_values(
             "readiness_path": contract.READYZ_PATH,
             "liveness_path": contract.LIVEZ_PATH,
             "startup_period": rollout.STARTUP_PERIOD_SECONDS,
-            "startup_failures": rollout.startup_failures(service),
+            "startup_failures": rollout.startup_failures(service, found.size_bytes if found else 0),
         },
     }
 
@@ -69,6 +79,11 @@ def deployment_values(
 def image_of(service: ModelService, profile: RuntimeProfile | None, facts: Facts) -> str:
     """The runtime image: the spec's, else the profile's, else the operator's default."""
     return service.spec.runtime.image or (profile.spec.image if profile else "") or facts.default_runtime_image
+
+
+def pull_policy_of(profile: RuntimeProfile | None, facts: Facts) -> str:
+    """When images are pulled: the profile's policy, else the operator's."""
+    return (profile.spec.image_pull_policy if profile else None) or facts.image_pull_policy
 
 
 def _server(
@@ -79,7 +94,7 @@ def _server(
         "name": names.SERVER_CONTAINER,
         "command": [contract.RUNTIME_COMMAND],
         "args": ["serve", *service.spec.runtime.args],
-        "env": _env(service, profile),
+        "env": container_env(service, profile),
         "env_from": [entry.manifest() for entry in service.spec.runtime.env_from],
         "resources": placement.resources,
         "ports": {"http": contract.INFERENCE_PORT, "admin": contract.ADMIN_PORT},
@@ -97,7 +112,7 @@ def _fetch(service: ModelService, profile: RuntimeProfile | None, source: Source
         "name": name,
         "command": [contract.RUNTIME_COMMAND],
         "args": list(source.fetch_args),
-        "env": _env(service, profile, source.fetch_env),
+        "env": container_env(service, profile, source.fetch_env),
         "env_from": [*(entry.manifest() for entry in service.spec.runtime.env_from), *source.fetch_env_from],
         "resources": merge_resources(FETCH_REQUESTS, service.spec.loader.resources),
         "mounts": [
@@ -107,7 +122,7 @@ def _fetch(service: ModelService, profile: RuntimeProfile | None, source: Source
     }
 
 
-def _env(
+def container_env(
     service: ModelService, profile: RuntimeProfile | None, credentials: tuple[dict[str, Any], ...] = ()
 ) -> list[dict[str, Any]]:
     """Our variables, then the profile's, the user's and the credentials; of one name the last wins."""

@@ -15,6 +15,7 @@ from .facts import Facts
 from .placement import accelerator_of
 from .plan import ChildKey, Plan
 from .pods import Pods, condition, sort_pods
+from .preflight import OPEN, Gate
 from .rollout import wanted_replicas
 from .tree import Tree, branch, number, text
 
@@ -43,7 +44,7 @@ class ApplyResults:
 class ObservedState:
     """What is known of the cluster after the applies, all of it projected.
 
-    `runtime` is the report of the newest ready pod. Of `plan` and `error` one is set.
+    `pods` are those of the model, `runtime` is the report of the newest ready one. Of `plan` and `error` one is set.
     """
 
     children: Mapping[ChildKey, Mapping[str, Any]]
@@ -52,6 +53,7 @@ class ObservedState:
     plan: Plan | None = None
     error: SpecError | None = None
     facts: Facts | None = None
+    gate: Gate = OPEN
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,8 @@ def look_at(
     key = DEPLOYMENT.kind, child_name(DEPLOYMENT.kind, service.metadata.name)
     deployment = state.children.get(key) or {}
     pods = sort_pods(state.pods, deployment)
-    return World(service, profile, state, results, deployment, pods, pods.failures())
+    kept_out = [state.gate.failure] if state.gate.failure is not None else []
+    return World(service, profile, state, results, deployment, pods, [*kept_out, *pods.failures()])
 
 
 _CONDITIONS: dict[Reason, ConditionType] = {
@@ -149,6 +152,7 @@ _CONDITIONS: dict[Reason, ConditionType] = {
     Reason.LOADER_OOM_KILLED: ConditionType.MODEL_AVAILABLE,
     Reason.UNSUPPORTED_MODEL: ConditionType.MODEL_AVAILABLE,
     Reason.SOURCE_UNAVAILABLE: ConditionType.MODEL_AVAILABLE,
+    Reason.MODEL_TOO_LARGE: ConditionType.MODEL_AVAILABLE,
     Reason.INSUFFICIENT_GPU: ConditionType.SCHEDULED,
     Reason.INSUFFICIENT_RESOURCES: ConditionType.SCHEDULED,
     Reason.UNTOLERATED_TAINT: ConditionType.SCHEDULED,
@@ -160,5 +164,6 @@ _CONDITIONS: dict[Reason, ConditionType] = {
 
 def condition_of(diagnosis: Diagnosis) -> ConditionType:
     """The condition that a diagnosis makes False."""
-    fallback = ConditionType.MODEL_AVAILABLE if diagnosis.component == "fetch" else ConditionType.RUNTIME_READY
+    before = diagnosis.component in ("fetch", "preflight")
+    fallback = ConditionType.MODEL_AVAILABLE if before else ConditionType.RUNTIME_READY
     return _CONDITIONS.get(diagnosis.reason, fallback)

@@ -63,7 +63,14 @@ def fetch_model(request: FetchRequest) -> FetchResult:
     elif isinstance(address, StoreAddress):
         from modelservice_runtime.sources.store import fetch_from_store  # noqa: PLC0415
 
-        fetch_from_store(address, request.folder, include=request.include, exclude=request.exclude, retry=request.retry)
+        fetch_from_store(
+            address,
+            request.folder,
+            revision=request.revision,
+            include=request.include,
+            exclude=request.exclude,
+            retry=request.retry,
+        )
     card = inspect_adapter(request.folder) if is_adapter(request.folder) else inspect_folder(request.folder)
     result = FetchResult(card, time.monotonic() - start)
     log.info("the model is complete", extra=result.to_result())

@@ -14,6 +14,7 @@ from typing import Any
 from modelservice_runtime.errors import ModelNotFound, UnusableModel
 from modelservice_runtime.sources import pipelines
 from modelservice_runtime.sources.architecture import architecture_of, task_of
+from modelservice_runtime.sources.context import cache_values_of, max_context_of
 from modelservice_runtime.sources.headers import TensorSummary
 from modelservice_runtime.sources.selection import is_unsafe
 from modelservice_runtime.sources.staging import is_unfinished, read_marker
@@ -27,7 +28,9 @@ class ModelCard:
     """What is known about a model; None where its files do not tell.
 
     `size_bytes` counts the weights; `dtype` is the type of most parameters; `needs_remote_code` means that config.json
-    refers to Python code of the repository.
+    refers to Python code of the repository. `max_context` is in tokens, and `cache_values_per_token` counts the numbers
+    that one of them takes in the KV cache. `is_known` says whether the library has the architecture, for models that
+    were described from afar.
     """
 
     architecture: str | None
@@ -38,6 +41,10 @@ class ModelCard:
     format: str = "safetensors"
     resolved_revision: str | None = None
     needs_remote_code: bool = False
+    max_context: int | None = None
+    cache_values_per_token: int | None = None
+    model_type: str = ""
+    is_known: bool | None = None
 
     def to_result(self) -> dict[str, Any]:
         """Return the card with the names that the termination message and `/status` use."""
@@ -49,6 +56,9 @@ class ModelCard:
             "parameters": self.parameters,
             "dtype": self.dtype,
             "task": self.task,
+            "maxContext": self.max_context,
+            "cacheValuesPerToken": self.cache_values_per_token,
+            "architectureKnown": self.is_known,
         }
 
 
@@ -104,6 +114,9 @@ def describe(config: Mapping[str, Any], summary: TensorSummary, chat_template: b
         size_bytes=summary.size_bytes,
         resolved_revision=revision,
         needs_remote_code="auto_map" in config or pipelines.needs_remote_code(config),
+        max_context=max_context_of(config),
+        cache_values_per_token=cache_values_of(config),
+        model_type=str(config.get("model_type") or ""),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from modelservice_runtime.errors import ChecksumMismatch
+from modelservice_runtime.errors import ChecksumMismatch, ModelNotFound
 from modelservice_runtime.sources.address import StoreAddress
 from modelservice_runtime.sources.bucket import Bucket, BucketFile, version_of
 from modelservice_runtime.sources.headers import read_header
@@ -26,9 +26,17 @@ SUMS = "SHA256SUMS"
 
 
 def fetch_from_store(
-    address: StoreAddress, folder: Path, *, include: Sequence[str], exclude: Sequence[str], retry: Retry
+    address: StoreAddress,
+    folder: Path,
+    *,
+    revision: str = "",
+    include: Sequence[str],
+    exclude: Sequence[str],
+    retry: Retry,
 ) -> None:
     """Bring the selected files below an address into `folder`; do nothing when the same version is there already.
+
+    With a `revision`, as `inspect_store` tells it, files that have changed since are refused as not found.
 
     A file `SHA256SUMS` beside the model, as sha256sum writes it, is held against what arrived. Raises ModelNotFound,
     NotAllowed, SourceUnavailable, ChecksumMismatch, DiskFull, UnusableModel or BadSettings.
@@ -37,6 +45,7 @@ def fetch_from_store(
     listed = bucket.list_files()
     files = _choose(listed, include, exclude)
     version = version_of(files)
+    _require(address, version, revision)
     key = f"{address.uri}@{version}"
     if is_current(folder, key):
         log.info("the model is there already", extra={"version": version})
@@ -52,17 +61,27 @@ def fetch_from_store(
         publish(folder, Marker(address.uri, key, version, {file.path: file.size for file in files}))
 
 
-def inspect_store(address: StoreAddress, retry: Retry) -> ModelCard:
+def inspect_store(
+    address: StoreAddress, retry: Retry, include: Sequence[str] = (), exclude: Sequence[str] = ()
+) -> ModelCard:
     """Describe the model below an address: descriptions are read whole, of the weights only the headers.
 
     Raises the faults of `fetch_from_store` and of `inspect_folder`.
     """
     bucket = Bucket(address, retry)
-    files = _choose(bucket.list_files(), (), ())
+    files = _choose(bucket.list_files(), include, exclude)
     with tempfile.TemporaryDirectory() as scratch:
         for file in files:
             _write_outline(bucket, file, Path(scratch) / file.path)
         return replace(inspect_folder(scratch), resolved_revision=version_of(files))
+
+
+def _require(address: StoreAddress, version: str, revision: str) -> None:
+    if revision and version != revision:
+        raise ModelNotFound(
+            f"{address.uri} holds other files than those that were asked for: {version}, not {revision}",
+            hint="put the files back, or take the new ones by changing the annotation modelservice.dev/preflight",
+        )
 
 
 def _choose(files: Sequence[BucketFile], include: Sequence[str], exclude: Sequence[str]) -> list[BucketFile]:

@@ -237,3 +237,19 @@ def test_fetch_brings_an_adapter_which_has_no_config_of_its_own(hub: Hub, tmp_pa
     assert names(tmp_path / "adapter") >= {"adapter_config.json", "adapter_model.safetensors"}
     assert result.card.parameters == 7
     assert len(result.card.resolved_revision or "") == 40
+
+
+def test_inspect_looks_at_the_files_that_fetch_would_bring(hub: Hub, tmp_path: Path) -> None:
+    ModelFolder(hub.root / "acme/odd").with_config().with_weights("base.safetensors", 5).with_weights(
+        "w.safetensors", 7
+    )
+    assert inspect_model("hf://acme/odd", "", HASTY, (), ["base*"]).parameters == 7
+    assert inspect_model("hf://acme/odd", "", HASTY).parameters == 12
+    assert fetch(tmp_path / "odd", "acme/odd", exclude=["base*"]).card.parameters == 7
+    with pytest.raises(UnusableModel, match="leave no safetensors"):
+        inspect_model("hf://acme/odd", "", HASTY, ["nothing*"])
+
+
+def test_inspect_adds_up_the_shards_of_an_index(hub: Hub) -> None:
+    ModelFolder(hub.root / "acme/parts").with_config().with_shards(3, parameters=10)
+    assert inspect_model("hf://acme/parts", "", HASTY).parameters == 30

@@ -159,6 +159,15 @@ def test_include_and_exclude_choose_among_the_weights(store: Objects, tmp_path: 
     assert not (tmp_path / "model/other.safetensors").exists()
 
 
+def test_fetch_refuses_files_that_changed_since_they_were_inspected(store: Objects, tmp_path: Path) -> None:
+    seen = inspect_model(URI, "", QUICK).resolved_revision or ""
+    assert fetch(tmp_path / "model", revision=seen).card.resolved_revision == seen
+    ModelFolder(tmp_path / "source").with_file("tokenizer.json", '{"new": 1}')
+    store.put_folder(tmp_path / "source", "team/chat")
+    with pytest.raises(ModelNotFound, match=f"holds other files .*, not {seen}"):
+        fetch(tmp_path / "later", revision=seen)
+
+
 def test_inspect_reads_the_headers_only(store: Objects, reads: list[tuple[str, int]]) -> None:
     card = inspect_model(URI, "", QUICK)
     assert (card.architecture, card.parameters, card.task) == ("LlamaForCausalLM", PARAMETERS, "text-generation")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from modelservice_operator.api.kinds import CHILD_KINDS
 from modelservice_operator.api.names import DESIRED_HASH
-from modelservice_operator.domain import ChildSpec, desired
+from modelservice_operator.domain import OPEN, ChildSpec, desired, judge_source
 from modelservice_operator.render import Renderer, TemplateError
 from tests.support.builders import FACTS, make_modelservice
 
@@ -111,13 +111,13 @@ def test_every_kind_has_a_template() -> None:
         network={"ingress": {}, "httpRoute": {"parentRefs": [{"name": "public"}]}, "networkPolicy": {}},
         observability={"serviceMonitor": {}, "prometheusRule": {}, "dashboard": {}},
     )
-    others = service.with_spec(autoscaling={"maxReplicas": 2, "backend": "KEDA"})
-    children = [child for each in (service, others) for child in desired(each.build(), None, FACTS)]
-    by_kind = {child.kind.kind: _render(child) for child in children}
-    manifests = [by_kind[kind.kind] for kind in CHILD_KINDS]
-    assert [manifest["kind"] for manifest in manifests] == [kind.kind for kind in CHILD_KINDS]
-    for manifest, kind in zip(manifests, CHILD_KINDS, strict=True):
-        assert manifest["apiVersion"] == kind.api_version
+    others = service.with_spec(autoscaling={"maxReplicas": 2, "backend": "KEDA"}).build()
+    closed = judge_source(service.build(), None, FACTS, {}, ())
+    asked = ((service.build(), OPEN), (others, OPEN), (service.build(), closed))
+    by_kind = {child.kind: _render(child) for each, gate in asked for child in desired(each, None, FACTS, gate)}
+    for kind in CHILD_KINDS:
+        manifest = by_kind[kind]
+        assert (manifest["kind"], manifest["apiVersion"]) == (kind.kind, kind.api_version)
         (owner,) = manifest["metadata"]["ownerReferences"]
         assert owner["controller"] is True
         assert owner["blockOwnerDeletion"] is True

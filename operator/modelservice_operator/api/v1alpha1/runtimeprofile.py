@@ -13,6 +13,7 @@ from .fields import (
     LabelKey,
     LabelMap,
     OptionalName,
+    Quantity,
     Resources,
     TolerationList,
 )
@@ -27,6 +28,8 @@ class ProfileAccelerator(Block):
     """How many devices."""
     product_label: LabelKey = "nvidia.com/gpu.product"
     """Node label that spec.accelerator.product of a ModelService is compared with."""
+    memory: Quantity | None = None
+    """Memory of one device, such as 24Gi. Models whose weights do not fit are then refused before any pod is made."""
 
 
 class RuntimeProfileSpec(Block):

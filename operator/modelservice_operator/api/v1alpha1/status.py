@@ -76,6 +76,33 @@ class ModelReport(Report):
     """Number format of the weights in memory."""
 
 
+class PreflightReport(Report):
+    """What the preflight found, from the configuration and the headers of the weights."""
+
+    source: Word = ""
+    """Digest of what was asked for: address, revision, files, Secret, and the annotation modelservice.dev/preflight."""
+    resolved_revision: Word = ""
+    """Immutable id that every replica serves."""
+    format: Word = ""
+    """Format of its weights."""
+    architecture: Word = ""
+    """Architecture as its config names it."""
+    task: Word = ""
+    """Task that follows from it."""
+    dtype: Word = ""
+    """Number format of the weights as stored."""
+    size_bytes: BigCount = 0
+    """Size of its weights."""
+    parameters: BigCount = 0
+    """Number of parameters."""
+    max_context: BigCount = 0
+    """Longest context that the model was made for."""
+    cache_values_per_token: BigCount = 0
+    """Numbers that a token of context takes in the KV cache."""
+    unknown_architecture: bool = False
+    """Whether the runtime's image has no such architecture."""
+
+
 class AcceleratorReport(Report):
     """The accelerators of each replica."""
 
@@ -123,7 +150,7 @@ class LastFailure(Report):
     """The last failure of a pod; it stays after the cause is gone."""
 
     component: Word = ""
-    """fetch, server, scheduler or kubelet."""
+    """preflight, fetch, server, scheduler or kubelet."""
     pod: Word = ""
     """Pod that failed."""
     container: Word = ""
@@ -148,7 +175,7 @@ class Child(Report):
     name: Word
     """Its name."""
     state: Word = ""
-    """InSync, Pending, Conflict, Failed or Unavailable."""
+    """InSync, Pending, Conflict, Held, Failed or Unavailable; Held waits for a preflight, or was one."""
 
 
 class ModelServiceStatus(Report):
@@ -174,6 +201,8 @@ class ModelServiceStatus(Report):
     """RuntimeProfile in use; empty without one."""
     model: ModelReport = ModelReport()
     """The model that is served."""
+    preflight: PreflightReport = PreflightReport()
+    """What the preflight found; kept, so that each source is looked at once."""
     accelerator: AcceleratorReport = AcceleratorReport()
     """The accelerators of each replica."""
     revision: Revision = Revision()
