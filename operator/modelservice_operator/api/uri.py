@@ -43,9 +43,6 @@ FORMS: Final = (
 REMOTE_SCHEMES: Final = ("hf", "https", "s3", "gs", "az")
 """Schemes whose models are fetched over the network by the fetch container."""
 
-INSPECTED_SCHEMES: Final = ("hf", "s3", "gs", "az")
-"""Schemes whose models can be described from afar, by their configuration and the headers of their weights."""
-
 _COMPILED: Final = {scheme: re.compile(pattern) for scheme, pattern in PATTERNS.items()}
 
 

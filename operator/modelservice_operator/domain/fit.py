@@ -88,7 +88,8 @@ def _unsupported(service: ModelService, found: Inspection) -> Diagnosis | None:
     if found.unknown_architecture:
         message = f"{what} is not one that the runtime's image knows"
         return _verdict(Reason.UNSUPPORTED_MODEL, message, "Use another model, or an image with a newer transformers")
-    if service.spec.model.task != "auto" or found.task in SERVED_TASKS:
+    is_described = bool(found.parameters)
+    if not is_described or service.spec.model.task != "auto" or found.task in SERVED_TASKS:
         return None
     message = f"{what} tells no task that this version serves"
     return _verdict(Reason.UNSUPPORTED_MODEL, message, "Set spec.model.task if one fits, or use another model")

@@ -1,8 +1,7 @@
 """Preflight: pods of a model are made only when a Job without accelerators has looked at the model.
 
-Looked at are the schemes of which `inspect` reads headers from afar. A model on a claim is not: mounting it in a Job
-could bind the claim to a node where no accelerator is. Neither is one in an image, which a Job would have to pull
-whole, nor a file on a web server, which tells nothing until it is there.
+Looked at is what the fetch container would bring. A model on a claim is not: mounting it in a Job could bind the claim
+to a node where no accelerator is. Neither is one in an image, which a Job would have to pull whole.
 
 What was found is kept by a digest of what was asked for, so a Job runs once for each source. A failing Job goes on by
 the kubelet's own back-off, and every change of the spec, or of the annotation on the ModelService, makes a new one at
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..api import kinds, names
-from ..api.uri import INSPECTED_SCHEMES, ModelUri
+from ..api.uri import ModelUri
 from ..api.v1alpha1 import ModelService, RuntimeProfile
 from .diagnose import Diagnosis, diagnose, read_last_word
 from .facts import Facts
@@ -113,8 +112,8 @@ HELD: Final = (kinds.DEPLOYMENT, kinds.HORIZONTAL_POD_AUTOSCALER, kinds.SCALED_O
 
 def is_inspected(service: ModelService) -> bool:
     """Whether the model is looked at before pods are made."""
-    scheme = ModelUri.parse(service.spec.model.uri).scheme
-    return scheme in INSPECTED_SCHEMES and service.metadata.annotations.get(names.PREFLIGHT) != SKIP
+    is_remote = ModelUri.parse(service.spec.model.uri).is_remote
+    return is_remote and service.metadata.annotations.get(names.PREFLIGHT) != SKIP
 
 
 def source_digest(service: ModelService) -> str:

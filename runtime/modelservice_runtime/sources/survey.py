@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from modelservice_runtime.errors import BadSettings
 from modelservice_runtime.sources.address import StoreAddress, WebAddress, has_scheme, parse_address
 from modelservice_runtime.sources.inspect import ModelCard, inspect_folder
 from modelservice_runtime.sources.known import is_known
@@ -13,7 +12,8 @@ from modelservice_runtime.sources.retry import Retry
 def inspect_model(
     model: str, revision: str, retry: Retry, include: Sequence[str] = (), exclude: Sequence[str] = ()
 ) -> ModelCard:
-    """Describe a model by its folder or its address; of a hub and of an object store only headers are read.
+    """Describe a model by its folder or its address; of a hub and of an object store only headers are read, of
+    a file on a web server nothing but its size.
 
     The patterns are those of `fetch`, of which the same files are looked at; a folder is described as it is.
 
@@ -28,7 +28,9 @@ def inspect_model(
 def _describe(model: str, revision: str, retry: Retry, include: Sequence[str], exclude: Sequence[str]) -> ModelCard:
     address = parse_address(model)
     if isinstance(address, WebAddress):
-        raise BadSettings("https:// models cannot be inspected from afar", hint="fetch the model, inspect the folder")
+        from modelservice_runtime.sources.web import inspect_web  # noqa: PLC0415
+
+        return inspect_web(address, retry)
     if isinstance(address, StoreAddress):
         from modelservice_runtime.sources.store import inspect_store  # noqa: PLC0415
 

@@ -22,6 +22,7 @@ from uuid import uuid4
 from modelservice_runtime.errors import BadSettings, ChecksumMismatch, ModelNotFound, NotAllowed, UnusableModel
 from modelservice_runtime.sources.address import WebAddress
 from modelservice_runtime.sources.archive import ARCHIVE_SUFFIXES, extract_archive
+from modelservice_runtime.sources.inspect import ModelCard
 from modelservice_runtime.sources.progress import Progress, folder_bytes
 from modelservice_runtime.sources.retry import Retry
 from modelservice_runtime.sources.selection import is_unsafe, select_files
@@ -50,13 +51,7 @@ def fetch_from_web(
     Raises ModelNotFound, NotAllowed, SourceUnavailable, ChecksumMismatch, DiskFull, UnusableModel, or BadSettings for
     an address of neither kind.
     """
-    name = address.filename
-    is_archive = name.endswith(ARCHIVE_SUFFIXES)
-    if not is_archive and not name.endswith((".safetensors", INDEX_SUFFIX)):
-        raise BadSettings(
-            f"{address.url} is neither an archive nor a safetensors file",
-            hint=f"https addresses end in {', '.join(ARCHIVE_SUFFIXES)}, .safetensors or {INDEX_SUFFIX}",
-        )
+    is_archive = _require_kind(address)
     with open_client(os.environ.get("HTTP_AUTHORIZATION", "")) as client, disk_errors(folder):
         download = _Download(client, address, folder, retry)
         if download.is_done():
@@ -64,6 +59,30 @@ def fetch_from_web(
             return
         names = download.archive(include, exclude) if is_archive else download.files(include, exclude)
         download.publish(names)
+
+
+def inspect_web(address: WebAddress, retry: Retry) -> ModelCard:
+    """Tell whether the named file can be had, and its size; what is in it is known only when it is there.
+
+    Raises ModelNotFound, NotAllowed, SourceUnavailable or BadSettings.
+    """
+    _require_kind(address)
+    with open_client(os.environ.get("HTTP_AUTHORIZATION", "")) as client:
+        size = Remote.ask(client, address.url, retry).size
+    holds_weights = not address.filename.endswith(INDEX_SUFFIX)
+    return ModelCard(None, None, None, None, size_bytes=size if size and holds_weights else None, format="")
+
+
+def _require_kind(address: WebAddress) -> bool:
+    """Tell an archive from a file of weights or an index. Raises BadSettings for everything else."""
+    name = address.filename
+    is_archive = name.endswith(ARCHIVE_SUFFIXES)
+    if not is_archive and not name.endswith((".safetensors", INDEX_SUFFIX)):
+        raise BadSettings(
+            f"{address.url} is neither an archive nor a safetensors file",
+            hint=f"https addresses end in {', '.join(ARCHIVE_SUFFIXES)}, .safetensors or {INDEX_SUFFIX}",
+        )
+    return is_archive
 
 
 class _Download:

@@ -23,6 +23,7 @@ from modelservice_runtime.sources import staging
 from modelservice_runtime.sources.fetch import FetchRequest, FetchResult, fetch_model
 from modelservice_runtime.sources.inspect import inspect_folder
 from modelservice_runtime.sources.retry import Retry
+from modelservice_runtime.sources.survey import inspect_model
 from tests.runtime.sources.folders import ModelFolder, make_model
 from tests.support.web import Web, make_certificate
 
@@ -48,6 +49,16 @@ def fetch(folder: Path, uri: str) -> FetchResult:
 
 def names(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_inspect_tells_whether_a_file_can_be_had(web: Web) -> None:
+    card = inspect_model(f"{web.url}/m/model.safetensors", "", Retry(attempts=1))
+    assert card.size_bytes == (web.root / "m" / "model.safetensors").stat().st_size
+    assert (card.architecture, card.parameters, card.is_known) == (None, None, None)
+    with pytest.raises(ModelNotFound):
+        inspect_model(f"{web.url}/m/none.safetensors", "", Retry(attempts=1))
+    with pytest.raises(BadSettings, match="neither an archive"):
+        inspect_model(f"{web.url}/m/config.json", "", Retry(attempts=1))
 
 
 def pack(source: Path, target: Path, *, prefix: str = "") -> Path:

@@ -221,12 +221,20 @@ def test_finished_job_is_left_to_end_by_itself() -> None:
     [
         make_modelservice("pvc://weights/llama"),
         make_modelservice("oci://registry.example.com/models/chat:1"),
-        make_modelservice("https://models.example.com/chat.tar"),
         annotated(SERVICE, "skip"),
     ],
 )
 def test_gate_is_open_when_there_is_nothing_to_look_at_from_afar(builder: ModelServiceBuilder) -> None:
     assert judge(builder) == Gate()
+
+
+def test_file_on_a_web_server_passes_when_it_can_be_had_although_nothing_else_is_known_of_it() -> None:
+    builder = make_modelservice("https://models.example.com/chat.tar")
+    assert judge(builder).is_job_wanted
+    gate = judge(builder, make_preflight_pod(builder.build()).finished({"sizeBytes": 7, "format": ""}))
+    assert gate.is_open
+    args = ["fetch", "https://models.example.com/chat.tar", "/models/chat"]
+    assert fetch_args(render_all(builder.build(), gate=gate)) == args
 
 
 def test_suspended_service_loses_its_pods_whatever_its_source_and_is_looked_up_when_it_resumes() -> None:
