@@ -13,7 +13,7 @@ from ..api.v1alpha1 import ModelService, RuntimeProfile
 from ..api.v1alpha1.workload import SERVED_TASKS
 from .diagnose import Diagnosis
 from .inspection import Inspection
-from .placement import accelerator_of, place
+from .placement import accelerator_of
 
 _NAMED_MEMORY: Final = re.compile(r"(?<![0-9])([0-9]{1,4})gb\b", re.IGNORECASE)
 """Memory in the name of a product (NVIDIA-A100-SXM4-80GB) or of a slice (nvidia.com/mig-1g.5gb)."""
@@ -106,7 +106,8 @@ def _too_large(service: ModelService, profile: RuntimeProfile | None, found: Ins
 
 def _disk_full(service: ModelService, profile: RuntimeProfile | None, found: Inspection) -> Diagnosis | None:
     """The kubelet evicts a pod whose volumes outgrow the larger of its containers' limits."""
-    sides = (place(service, profile).resources.get("limits", {}), service.spec.loader.resources.limits)
+    server = {**(profile.spec.resources.limits if profile else {}), **service.spec.resources.limits}
+    sides = (server, service.spec.loader.resources.limits)
     limits = [parse_quantity(side[_DISK]) for side in sides if _DISK in side]
     if not limits or found.size_bytes <= max(limits):
         return None

@@ -6,16 +6,18 @@ and the size are in its pod template: a status that is lost must not make other 
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, Final
 
 from pydantic.alias_generators import to_camel
 
 from ..api.names import PREFLIGHT
 from .tree import Tree, branch, number, text
 
-_TEXTS = ("resolvedRevision", "format", "architecture", "task", "dtype")
-_COUNTS = ("sizeBytes", "parameters", "maxContext", "cacheValuesPerToken")
+_TEXTS: Final = {name: to_camel(name) for name in ("resolved_revision", "format", "architecture", "task", "dtype")}
+_COUNTS: Final = {
+    name: to_camel(name) for name in ("size_bytes", "parameters", "max_context", "cache_values_per_token")
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +44,18 @@ class Inspection:
     @classmethod
     def read(cls, source: str, result: Tree) -> "Inspection":
         """Read what `inspect` left on the termination message, or what `report` made of it."""
-        found: dict[str, Any] = {snake(key): text(result, key) for key in _TEXTS}
-        found |= {snake(key): max(0, number(result, key)) for key in _COUNTS}
+        found: dict[str, Any] = {field: text(result, key) for field, key in _TEXTS.items()}
+        found |= {field: max(0, number(result, key)) for field, key in _COUNTS.items()}
         unknown = result.get("architectureKnown") is False or result.get("unknownArchitecture") is True
         return cls(source, unknown_architecture=unknown, **found)
 
     def report(self) -> dict[str, Any]:
         """As the status and the annotation have it; what is not known is absent."""
-        return {to_camel(key): value for key, value in asdict(self).items() if value}
+        values = ((key, getattr(self, field)) for field, key in _KEYS.items())
+        return {key: value for key, value in values if value}
 
 
-def snake(key: str) -> str:
-    """The Python name of a JSON key."""
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in key)
+_KEYS: Final = {field.name: to_camel(field.name) for field in fields(Inspection)}
 
 
 def recorded(source: str, status: Mapping[str, Any], deployment: Tree) -> Inspection | None:
