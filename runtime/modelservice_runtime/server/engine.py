@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from modelservice_runtime.config import Settings
+from modelservice_runtime.engine.heap import give_back_free_memory
 from modelservice_runtime.engine.intake import Intake, QueueLimits
 from modelservice_runtime.engine.lanes import Lanes
 from modelservice_runtime.engine.resources import read_resources
@@ -23,6 +24,7 @@ from modelservice_runtime.server.service import Service
 from modelservice_runtime.tasks.adapting import AdaptedTask
 from modelservice_runtime.tasks.base import TaskContext, TaskInfo, load_task, resolve_task
 from modelservice_runtime.tasks.explaining import Explainable, ExplainedTask
+from modelservice_runtime.tasks.unneeded import hide_unneeded
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ def prepare_engine(service: Service, loop: asyncio.AbstractEventLoop, wake: Call
     _refuse_adapters(settings, info)
     _refuse_compiling(settings, info)
     _refuse_backend(settings, info)
+    hide_unneeded(info, folder, settings)
     for module in HEAVY:
         import_module(module)
     lifecycle.enter(State.LOADING)
@@ -57,6 +60,7 @@ def prepare_engine(service: Service, loop: asyncio.AbstractEventLoop, wake: Call
     task = load_task(info, context)
     lifecycle.enter(State.WARMING)
     task.warm_up()
+    give_back_free_memory()
     steps: Steps = task.scheduler
     if isinstance(task, Explainable):
         patient = Intake(_patient_limits(settings), wake)
