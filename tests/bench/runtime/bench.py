@@ -1,14 +1,17 @@
 """What the areas share: the options, the folder for logs, servers that end with the block, and progress."""
 
+import asyncio
+import json
 import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.bench.runtime.machine import Foreign, has_bfloat16
 from tests.bench.runtime.raw_process import RawLoop
-from tests.bench.runtime.servers import Command, Server
+from tests.bench.runtime.servers import Command, Server, child_environment, die_with_parent
 
 
 class Bench:
@@ -58,6 +61,19 @@ class Bench:
             yield loop
         finally:
             loop.stop()
+
+    async def ask(self, module: str, *arguments: str) -> Any:
+        """Run a module of Python in a process of its own; return what it wrote as JSON. Raises RuntimeError."""
+        with self._log(module.rsplit(".", 1)[-1]).open("w+b") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", module, *arguments,
+                env=child_environment(), stdout=asyncio.subprocess.PIPE, stderr=log, preexec_fn=die_with_parent,
+            )  # fmt: skip
+            output, _ = await process.communicate()
+            if process.returncode:
+                log.seek(0)
+                raise RuntimeError(f"{module} failed: {log.read().decode(errors='replace')[-500:]}")
+        return json.loads(output)
 
     def _log(self, name: str) -> Path:
         self._logs += 1

@@ -9,6 +9,8 @@ from tests.support.operators import ROOT
 from tests.support.ports import free_port
 
 PEERS = Path(__file__).parent / "peers"
+BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
+"""Keeps the bytecode of the runtime itself between starts: its image has it, and installed peers have theirs."""
 NAME = "bench"
 """Name under which every server serves its model."""
 
@@ -37,7 +39,7 @@ def ours(model: Path, dtype: str, **flags: str) -> Command:
     }
     named = [f"--{key.replace('_', '-')}={value}" for key, value in {**fixed, **flags}.items()]
     arguments = [sys.executable, "-m", "modelservice_runtime", "serve", str(model), *named]
-    return Command("ours", arguments, port, "/readyz", {}, ready_port=admin_port)
+    return Command("ours", arguments, port, "/readyz", BYTECODE, ready_port=admin_port)
 
 
 def transformers_serve(programs: Path, model: Path, dtype: str, *, batching: bool = True) -> Command:
@@ -54,7 +56,7 @@ def transformers_serve(programs: Path, model: Path, dtype: str, *, batching: boo
 
 
 def litserve(programs: Path, model: Path, dtype: str, kind: str) -> Command:
-    """LitServe with batches of up to 16, collected for up to 10 ms; `kind` is `text` or `image`."""
+    """LitServe with batches of up to 16, collected for up to 10 ms; `kind` is `text`, `image` or `speech`."""
     port = free_port()
     arguments = [f"{programs}/python", str(PEERS / "litserve_app.py"), str(model), dtype, kind, str(port)]
     return Command("LitServe", arguments, port, "/health", {})

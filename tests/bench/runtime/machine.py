@@ -1,14 +1,18 @@
 """Which machine this is, and how much of it others used meanwhile."""
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_tile")
+MAPPING = re.compile(r"[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \S+ *(.*)")
+CUDA_PARTS = ("/nvidia/", "cuda")
 FOREIGN_LIMIT = 0.10
 """Share of the CPUs above which a turn counts as disturbed."""
 
@@ -73,6 +77,40 @@ def resident_bytes(pid: int) -> int:
     """Return the resident memory of a process and its descendants."""
     process = psutil.Process(pid)
     return sum(each.memory_info().rss for each in [process, *process.children(recursive=True)])
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Bytes of a process: all in memory; its own, which are no files that the kernel can drop; CUDA's libraries'."""
+
+    resident: int
+    own: int
+    cuda: int
+
+
+def read_held(pid: int) -> Held:
+    """Return what a process holds now."""
+    return add_up(Path(f"/proc/{pid}/smaps").read_text())
+
+
+def add_up(smaps: str) -> Held:
+    """Add up the mappings of a process. What follows a library without a name is that library's zeroed data."""
+    resident = own = cuda = 0
+    path, is_cuda = "", False
+    for line in smaps.splitlines():
+        if mapping := MAPPING.match(line):
+            path = mapping[1]
+            is_cuda = any(part in path for part in CUDA_PARTS) or (not path and is_cuda)
+        elif line.startswith("Rss:"):
+            resident += _kilobytes(line)
+            cuda += _kilobytes(line) if is_cuda else 0
+        elif line.startswith("Anonymous:"):
+            own += _kilobytes(line)
+    return Held(resident, own, cuda)
+
+
+def _kilobytes(line: str) -> int:
+    return int(line.split()[1]) * 1024
 
 
 def cpu_seconds(pid: int) -> float:

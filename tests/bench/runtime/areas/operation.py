@@ -11,7 +11,7 @@ from tests.bench.runtime.bench import Bench
 from tests.bench.runtime.contenders import environment, ours, transformers_serve
 from tests.bench.runtime.figures import Line, gaps, median, percentile, ratio_line, value_line
 from tests.bench.runtime.load import Generator
-from tests.bench.runtime.machine import resident_bytes
+from tests.bench.runtime.machine import Held, read_held
 from tests.bench.runtime.models import model_folder
 from tests.bench.runtime.servers import Command, Server
 from tests.bench.runtime.targets import TARGETS
@@ -68,9 +68,11 @@ async def measure_cancel(bench: Bench) -> list[Line]:
 
 
 async def measure_start(bench: Bench) -> list[Line]:
-    """Start both servers in turns, from files that the kernel holds in memory."""
+    """Start both servers in turns, from files that the kernel holds in memory since a start that does not count."""
     folder, of = model_folder("llama-88m"), "llama-88m float32"
     programs = await environment("transformers")
+    for command in (ours(folder, "float32"), transformers_serve(programs, folder, "float32")):
+        await _answered(bench, command)
     up, ready, answered, peer = [], [], [], []
     first = len(bench.foreign.shares)
     for _ in range(bench.rounds):
@@ -102,7 +104,16 @@ async def measure_memory(bench: Bench) -> list[Line]:
     folder = model_folder("llama-88m")
     async with bench.serving(ours(folder, "float32")) as server:
         await load_chat(server, partial(our_chat, max_tokens=64), CLIENTS, bench.seconds)
-        resident = resident_bytes(server.pid)
+        held = read_held(server.pid)
+    torch = Held(**await bench.ask("tests.bench.runtime.floor"))
     weights = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    note = f"resident {resident / 1e6:.0f} MB, weights {weights / 1e6:.0f} MB; the KV cache in use is not taken off"
-    return [value_line(TARGETS["memory"], "llama-88m float32", [(resident - weights) / 1e6], note)]
+    resident, own, floor, cuda = (_mb(size) for size in (held.resident, held.own, torch.resident, torch.cuda))
+    note = (
+        f"resident {resident} MB, of which {own} are no files; weights {_mb(weights)} MB; with the KV "
+        f"cache in use; `import torch` alone takes {floor} MB, {cuda} of them CUDA's libraries"
+    )
+    return [value_line(TARGETS["memory"], "llama-88m float32", [(held.resident - weights) / 1e6], note)]
+
+
+def _mb(count: int) -> str:
+    return f"{count / 1e6:.0f}"
