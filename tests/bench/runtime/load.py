@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 
 JSON = "application/json"
+BOUNDARY = b"between-the-parts-of-a-form"
 DONE = b"[DONE]"
 FAILED = 0
 """Status of a request that got no answer."""
@@ -66,6 +67,16 @@ Make = Callable[[int], Shot]
 def json_shot(path: str, body: dict[str, Any], *, leave_after: int | None = None) -> Shot:
     """Make a request of a JSON body."""
     return Shot(path, json.dumps(body).encode(), stream=bool(body.get("stream")), leave_after=leave_after)
+
+
+def form_shot(path: str, fields: dict[str, str], file: bytes) -> Shot:
+    """Make a request of a multipart form with a file, as OpenAI's endpoints for sound take it."""
+    texts = [f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}'.encode() for name, value in fields.items()]
+    head = b'Content-Disposition: form-data; name="file"; filename="sound.wav"\r\nContent-Type: audio/wav\r\n\r\n'
+    parts = b"".join(b"--" + BOUNDARY + b"\r\n" + part + b"\r\n" for part in (*texts, head + file))
+    return Shot(
+        path, parts + b"--" + BOUNDARY + b"--\r\n", content_type=f"multipart/form-data; boundary={BOUNDARY.decode()}"
+    )
 
 
 class Generator:

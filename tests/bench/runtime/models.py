@@ -13,7 +13,7 @@ from tests.models.build import build_model
 
 HERE = Path(__file__).parent
 RECIPE_FILES = ("making.py", "words.py")
-DEMOS = ("demo-chat", "demo-embed", "demo-whisper", "demo-sentiment")
+DEMOS = ("demo-chat", "demo-embed", "demo-whisper", "demo-sentiment", "demo-image")
 
 
 def cache() -> Path:

@@ -1,7 +1,7 @@
 """Raw loops over a model, without a server: `python -m tests.bench.runtime.raw MODEL DTYPE KIND`.
 
 A process of its own that reads a JSON object a line from its standard input, measures, and answers with one. `packed`
-loops are the ceiling. KIND is `decoder` or `encoder`.
+loops are the ceiling. KIND is `decoder`, `encoder`, or `pipeline` for a pipeline of diffusers.
 """
 
 import json
@@ -54,15 +54,34 @@ def encode_in_order(model: Any, tokenizer: Any, *, lengths: list[int], rows: int
     return {"per_second": len(texts) / (time.perf_counter() - began)}
 
 
-LOOPS = {"decode": decode, "encode": encode, "encode_in_order": encode_in_order}
+def draw(model: Any, _: Any, *, steps: int, seconds: float) -> dict[str, float]:
+    """Draw pictures one after the other for some seconds, as a program without a server does."""
+    runs, began = 0, time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        model("a seven", num_inference_steps=steps, generator=torch.Generator().manual_seed(runs))
+        runs += 1
+    return {"per_second": runs / (time.perf_counter() - began)}
+
+
+LOOPS = {"decode": decode, "encode": encode, "encode_in_order": encode_in_order, "draw": draw}
+
+
+def load(path: str, dtype: str, kind: str, packing: str) -> tuple[Any, Any, bool]:
+    """Return a model, its tokenizer (a pipeline has its own), and whether its layers are packed."""
+    if kind == "pipeline":
+        from diffusers import DiffusionPipeline  # noqa: PLC0415 - takes seconds, and the other kinds do without
+
+        pipeline = DiffusionPipeline.from_pretrained(path, torch_dtype=getattr(torch, dtype))
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline, None, packing == "packed" and pack(pipeline.unet)
+    model = AUTO[kind].from_pretrained(path, dtype=getattr(torch, dtype)).eval()
+    return model, AutoTokenizer.from_pretrained(path), packing == "packed" and pack(model)
 
 
 def main() -> None:
     """Load, tell that it is done, then measure what is asked for."""
     path, dtype, kind, packing = sys.argv[1:]
-    model = AUTO[kind].from_pretrained(path, dtype=getattr(torch, dtype)).eval()
-    tokenizer = AutoTokenizer.from_pretrained(path)
-    packed = packing == "packed" and pack(model)
+    model, tokenizer, packed = load(path, dtype, kind, packing)
     with torch.no_grad():
         print(json.dumps({"packed": packed}), flush=True)
         for line in sys.stdin:

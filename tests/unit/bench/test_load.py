@@ -5,9 +5,9 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
-from tests.bench.runtime.load import Generator, Shot, arrivals, json_shot
+from tests.bench.runtime.load import Generator, Shot, arrivals, form_shot, json_shot
 
 STREAM = json_shot("/stream", {"stream": True})
 
@@ -23,16 +23,22 @@ class Counts:
 
 
 @asynccontextmanager
-async def server() -> AsyncIterator[tuple[str, Counts]]:
-    counts = Counts()
-    runner = web.AppRunner(_app(counts))
+async def serving(app: web.Application) -> AsyncIterator[str]:
+    runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}", counts
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def server() -> AsyncIterator[tuple[str, Counts]]:
+    counts = Counts()
+    async with serving(_app(counts)) as base:
+        yield base, counts
 
 
 def _app(counts: Counts) -> web.Application:
@@ -124,3 +130,20 @@ async def test_what_is_under_way_is_given_up_when_the_loop_is_cancelled() -> Non
         with suppress(asyncio.CancelledError):
             await task
         assert task.cancelled()
+
+
+async def test_a_form_arrives_as_its_fields_and_its_file() -> None:
+    seen: dict[str, bytes] = {}
+
+    async def take(request: web.Request) -> web.Response:
+        async for part in await request.multipart():
+            assert isinstance(part, BodyPartReader)
+            seen[part.name or ""] = bytes(await part.read())
+        return web.Response()
+
+    app = web.Application()
+    app.add_routes([web.post("/form", take)])
+    async with serving(app) as base, Generator(base) as generator:
+        outcome = await generator.send(form_shot("/form", {"model": "m", "language": "en"}, b"RIFF\r\n--\x00"))
+    assert outcome.status == 200
+    assert seen == {"model": b"m", "language": b"en", "file": b"RIFF\r\n--\x00"}

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from tests.bench.runtime.areas import encoders, generation, operation, overload, streams
+from tests.bench.runtime.areas import encoders, generation, media, operation, overload, streams
 from tests.bench.runtime.bench import Bench
 from tests.bench.runtime.figures import Line
 
@@ -14,6 +14,9 @@ AREAS: dict[str, Measure] = {
     "prefix": streams.measure_prefix,
     "encoders": encoders.measure,
     "lengths": encoders.measure_lengths,
+    "speech": media.measure_speech,
+    "images": media.measure_images,
+    "pictures": media.measure_pictures,
     "overload": overload.measure,
     "probes": operation.measure_probes,
     "cancel": operation.measure_cancel,
