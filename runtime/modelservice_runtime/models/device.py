@@ -16,7 +16,7 @@ from modelservice_runtime.engine.resources import Resources
 from modelservice_runtime.errors import AcceleratorMissing, UnusableModel
 from modelservice_runtime.models.accelerator import read_silicon
 from modelservice_runtime.models.compiling import refuse_compiling
-from modelservice_runtime.models.quantization import Scheme, choose_dtype, resolve_quantization
+from modelservice_runtime.models.quantization import NONE, Scheme, choose_dtype, give_way, resolve_quantization
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,16 +49,19 @@ def choose_placement(settings: Settings, checkpoint_dtype: str, resources: Resou
     dtype = _native_dtype(device, checkpoint_dtype) if requested == "auto" else requested
     scheme = resolve_quantization(settings.engine.quantization, read_silicon(device))
     if scheme is not None:
-        dtype = choose_dtype(scheme, requested, dtype)
+        suited = choose_dtype(scheme, requested, dtype)
+        scheme = give_way(scheme)
+        dtype = dtype if scheme is None else suited
     if settings.engine.compile:
         refuse_compiling(device)
+        _refuse_compiled_integers(scheme)
     logger.info(
         "placement chosen",
         extra={
             "device": device,
             "dtype": dtype,
             "requested_dtype": requested,
-            "quantization": settings.engine.quantization,
+            "quantization": NONE if scheme is None else scheme.name,
             "checkpoint_dtype": checkpoint_dtype or "unknown",
             "cpu_bfloat16": cpu_computes_bfloat16(),
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
@@ -124,6 +127,15 @@ def _refuse_several(count: int) -> None:
         raise UnusableModel(
             f"accelerator.count is {count}, and this runtime computes a model on one accelerator",
             hint="set spec.accelerator.count to 1; a model that does not fit one may do so with engine.quantization",
+        )
+
+
+def _refuse_compiled_integers(scheme: Scheme | None) -> None:
+    """Raise UnusableModel when layers that this runtime quantizes should be compiled: the compiler packs plain ones."""
+    if scheme is not None and not scheme.package:
+        raise UnusableModel(
+            f"engine.compile and engine.quantization {scheme.name!r} do not go together on a CPU",
+            hint="set engine.compile to false, or engine.quantization to none",
         )
 
 

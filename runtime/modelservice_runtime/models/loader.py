@@ -15,6 +15,7 @@ from modelservice_runtime.models.accelerator import read_silicon
 from modelservice_runtime.models.attention import settle_attention
 from modelservice_runtime.models.device import Placement
 from modelservice_runtime.models.folder import ModelFolder, require_tokenizer
+from modelservice_runtime.models.int8_linear import quantize_linears
 from modelservice_runtime.models.packed_linear import pack_linears
 from modelservice_runtime.models.quantization import check_quantized, refuse_twice
 
@@ -91,7 +92,8 @@ def load_model(
     options: dict[str, Any] = {}
     if placement.scheme is not None:
         refuse_twice(placement.scheme, folder.quantization, folder.path)
-        options["quantization_config"] = placement.scheme.configure(placement.torch_dtype)
+        if placement.scheme.configure is not None:
+            options["quantization_config"] = placement.scheme.configure(placement.torch_dtype)
     with explained(folder):
         model, report = auto_class.from_pretrained(
             folder.path,
@@ -104,11 +106,13 @@ def load_model(
             **options,
         )
     refuse_missing(report, folder, folder.card.architecture or "the model")
-    if placement.scheme is not None:
+    if placement.scheme is not None and placement.scheme.package:
         check_quantized(model, placement.scheme)
     settle_attention(model, read_silicon(placement.device), placement.dtype, padding_only=padding_only)
     model.eval()
     model.requires_grad_(False)
+    if placement.scheme is not None and not placement.scheme.package:
+        quantize_linears(model)
     if placement.device == "cpu" and not settings.engine.compile:  # the compiler packs weights by itself
         pack_linears(model)
     return model

@@ -110,7 +110,7 @@ def pack_linears(model: Any) -> None:
             setattr(parent, name, done[id(layer)])
     del done
     if outcomes["packed"]:
-        _let_go_of_files(model)
+        let_go_of_files(model)
     if outcomes:
         logger.info("linear layers packed", extra={"linear_layers": dict(outcomes)})
 
@@ -159,7 +159,7 @@ def _agrees(packed: PackedLinear, weight: Any) -> bool:
     return bool(worst <= TOLERANCE[weight.dtype] * plain.abs().max().clamp(min=1e-6))
 
 
-def _let_go_of_files(model: Any) -> None:
+def let_go_of_files(model: Any) -> None:
     """Copy what is left of the weights, since each is a view of a mapped file, which would stay in memory whole."""
     for tensor in (*model.parameters(), *model.buffers()):
         if type(tensor) is PackedWeight or tensor.device.type != "cpu":

@@ -1,7 +1,9 @@
 """Quantized weights: what each value of `engine.quantization` means, and where it can be computed.
 
 A value is honoured or refused, never replaced by another one: somebody who asked for 4 bits has sized the machine for
-them. What decides is data (a scheme and what the device can do), so the decision is tested where no accelerator is.
+them. The one exception is `int8` on a CPU that cannot multiply so, see `models.int8_linear`: the pods of a service run
+on CPUs of several kinds, so there the weights are served as they are, and log, status and metrics tell. What decides is
+data (a scheme and what the device can do), so the decision is tested where no accelerator is.
 
 Two choices keep one client's answer apart from another's. LLM.int8() (Dettmers et al. 2022) computes columns in 16 bits
 in which any row of the batch has an outlier, so a row would depend on its batch-mates; its threshold is off here, at a
@@ -19,6 +21,7 @@ import torch
 from transformers import BitsAndBytesConfig, TorchAoConfig
 
 from modelservice_runtime.errors import UnusableModel
+from modelservice_runtime.models.int8_linear import find_obstacle
 
 logger = logging.getLogger(__name__)
 
@@ -34,17 +37,21 @@ class Scheme:
     """A value of `engine.quantization`: its package, the dtypes of activations that it takes, and where it runs.
 
     `capability` is the least compute capability of an NVIDIA GPU; without `portable` no other accelerator has the
-    kernels. On a CPU the inputs of each layer must be a multiple of `cpu_multiple`.
+    kernels. On a CPU the inputs of each layer must be a multiple of `cpu_multiple`. Without a package, the weights are
+    loaded as they are and this runtime quantizes them. `fastest` is the dtype that `auto` takes, where it is not the
+    device's own.
     """
 
     name: str
     package: str
-    configure: Callable[[Any], Any]
+    configure: Callable[[Any], Any] | None
     dtypes: tuple[str, ...] = EVERY_DTYPE
     capability: tuple[int, int] = (0, 0)
     on_cpu: bool = False
+    on_gpu: bool = True
     cpu_multiple: int = 1
     portable: bool = True
+    fastest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +73,14 @@ def resolve_quantization(
     """Return the scheme of a setting, None without one. Raises UnusableModel when it cannot be computed here."""
     if name == NONE:
         return None
-    scheme = next(each for each in SCHEMES if each.name == name)
+    schemes = [each for each in SCHEMES if each.name == name]
+    scheme = next((each for each in schemes if not _find_problem(each, silicon)), schemes[0])
     if problem := _find_problem(scheme, silicon):
         others = [NONE, *(each.name for each in SCHEMES if not _find_problem(each, silicon))]
         raise UnusableModel(
             f"engine.quantization {name!r} {problem}", hint=f"set engine.quantization to one of {', '.join(others)}"
         )
-    if not is_installed(scheme.package):
+    if scheme.package and not is_installed(scheme.package):
         raise UnusableModel(
             f"engine.quantization {name!r} needs the package {scheme.package}, which is not installed",
             hint=f"use an image that has it (modelservice[accelerated]), or set engine.quantization to {NONE}",
@@ -80,12 +88,26 @@ def resolve_quantization(
     return scheme
 
 
+def give_way(scheme: Scheme) -> Scheme | None:
+    """Return the scheme, or None with a warning when it is this runtime's own and the CPU cannot multiply so."""
+    if scheme.package or not (obstacle := find_obstacle()):
+        return scheme
+    told = {"quantization": scheme.name, "obstacle": obstacle}
+    logger.warning("this CPU cannot multiply in 8 bits; the weights are served as they are", extra=told)
+    return None
+
+
+def told_quantization(name: str, device: str) -> str:
+    """Return what status and metrics tell of a setting: `none` where the CPU made it give way."""
+    return NONE if name == "int8" and device == "cpu" and find_obstacle() else name
+
+
 def choose_dtype(scheme: Scheme, requested: str, native: str) -> str:
-    """Return the dtype of the activations under a scheme: `native`, or the one that it can take.
+    """Return the dtype of the activations under a scheme: its fastest, `native`, or the one that it can take.
 
     Raises UnusableModel when another one was asked for.
     """
-    dtype = native if requested == "auto" else requested
+    dtype = (scheme.fastest or native) if requested == "auto" else requested
     if dtype in scheme.dtypes:
         return dtype
     if requested == "auto":
@@ -129,6 +151,8 @@ def _find_problem(scheme: Scheme, silicon: Silicon) -> str:
     """Return why a scheme cannot be computed, an empty string when it can."""
     if silicon.kind == "cpu":
         return "" if scheme.on_cpu else "runs on accelerators only, and this process computes on the CPU"
+    if not scheme.on_gpu:
+        return "runs on CPUs only"
     if silicon.capability is None:
         return "" if scheme.portable else "has kernels for NVIDIA GPUs only"
     if silicon.capability < scheme.capability:
@@ -165,6 +189,7 @@ def _normal_floats(dtype: Any) -> Any:
 
 SCHEMES = (
     Scheme("int8", "torchao", _eight_bits),
+    Scheme("int8", "", None, ("float32", "bfloat16"), on_cpu=True, on_gpu=False, fastest="float32"),
     Scheme("int4", "torchao", _four_bits, ("bfloat16",), (8, 0), portable=False),
     Scheme("fp8", "torchao", _eight_bit_floats, ("bfloat16",), (8, 9), portable=False),
     Scheme("bnb-int8", "bitsandbytes", _int8_rows, capability=(7, 5), on_cpu=True),

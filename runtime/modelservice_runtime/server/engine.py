@@ -58,6 +58,8 @@ def prepare_engine(service: Service, loop: asyncio.AbstractEventLoop, wake: Call
         meter=metrics,
     )
     task = load_task(info, context)
+    quantization = import_module("modelservice_runtime.models.quantization")
+    service.quantization = quantization.told_quantization(settings.engine.quantization, task.facts.device)
     lifecycle.enter(State.WARMING)
     task.warm_up()
     give_back_free_memory()
@@ -83,7 +85,7 @@ def report_ready(service: Service) -> None:
             "task": metrics.task,
             "dtype": facts.dtype,
             "device": facts.device,
-            "quantization": service.settings.engine.quantization,
+            "quantization": service.quantization,
             "attention": facts.attention,
             "context": str(facts.context),
             "revision": (service.folder.card.resolved_revision if service.folder else None) or "",

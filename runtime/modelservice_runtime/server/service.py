@@ -72,6 +72,7 @@ class Service:
         self.folder: ModelFolder | None = None
         self.info: TaskInfo | None = None
         self.task: LoadedTask | None = None
+        self.quantization: str = settings.engine.quantization
         self.tracer = open_tracer(settings.observability.otlp_endpoint)
         self.keys = open_keys(settings.security.api_key_file)
         self.heartbeat_age: Callable[[], float] = lambda: 0.0

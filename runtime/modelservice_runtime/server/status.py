@@ -41,7 +41,7 @@ def _describe_model(service: Service) -> dict[str, Any]:
         "parameters": facts.parameters if facts else None,
         "sizeBytes": folder.card.size_bytes if folder else None,
         "dtype": facts.dtype if facts else None,
-        "quantization": settings.engine.quantization,
+        "quantization": service.quantization,
         "device": facts.device if facts else None,
         "context": facts.context if facts else None,
         "format": folder.card.format if folder else None,
