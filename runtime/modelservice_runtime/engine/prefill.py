@@ -1,11 +1,13 @@
 """How many prompt tokens a step computes, and which prompts share a forward pass.
 
 Every prompt token that is computed before a decode step delays the next token of every running sequence. So while
-sequences are decoded, prefill gets about as much time as a decode step takes: a sequence then waits at most about
-twice its usual time for a token, however long the prompts that arrive. How many tokens that is depends on model, device
-and load, and is learnt from what the last passes took. A delay costs those that are decoded and serves those that wait,
-so the time grows with the number of the latter for each of the former: otherwise short prompts behind a long one wait
-several times as long for their first token. When nothing is decoded, nobody is delayed, and prompts go fast.
+sequences are decoded, prefill gets about one and a half times as long as a decode step takes: a sequence then waits at
+most about two and a half times its usual time for a token, however long the prompts that arrive. With less, each pass
+has a larger part of costs that do not depend on its size: with equal times, a mixed load made a seventh fewer tokens.
+How many tokens that is depends on model, device and load, and is learnt from what the last passes took. A delay costs
+those that are decoded and serves those that wait, so the time grows with the number of the latter for each of the
+former: otherwise short prompts behind a long one wait several times as long for their first token. When nothing is
+decoded, nobody is delayed, and prompts go fast.
 
 Short prompts are computed together, because a pass over a few tokens costs about as much as one over many: the weights
 are read once. Prompts of a group are padded to the longest of them, so a group takes neighbours in the queue only as
@@ -17,14 +19,14 @@ from dataclasses import dataclass, field
 from modelservice_runtime.engine.generation import Sequence
 
 LEAST_TOKENS = 16  # prompts progress, even where a pass over one token takes longer than a decode step
-SHARE = 1.0  # of the time of a decode step
+SHARE = 1.5  # of the time of a decode step
 MEMORY = 0.8  # of the running mean of decode times
 FREE_PADDING, PADDING_SHARE = 32, 0.25
 LEAST_CHUNK = 8  # a smaller part of a prompt is not worth a place in a group
 
 
 class PrefillPace:
-    """Learns how many prompt tokens take about as long as a decode step; `most` when nothing is decoded."""
+    """Learns how many prompt tokens take `SHARE` of the time of a decode step; `most` when nothing is decoded."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -43,7 +45,7 @@ class PrefillPace:
         self._decode_seconds = MEMORY * known + (1 - MEMORY) * seconds
 
     def filled(self, tokens: int, seconds: float) -> None:
-        """Note how long a prefill of so many tokens took, and move the budget towards a decode step's time.
+        """Note how long a prefill of so many tokens took, and move the budget towards its share of a step.
 
         A pass much below the budget that was quick tells nothing about the budget. One odd measurement moves it by a
         factor of two at most.

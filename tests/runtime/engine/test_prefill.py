@@ -1,7 +1,7 @@
 import pytest
 
 from modelservice_runtime.engine.generation import Generation, Sequence
-from modelservice_runtime.engine.prefill import LEAST_TOKENS, Group, PrefillPace
+from modelservice_runtime.engine.prefill import LEAST_TOKENS, SHARE, Group, PrefillPace
 from modelservice_runtime.engine.sampling import Sampling
 from modelservice_runtime.engine.scheduling import Ticket
 from tests.runtime.engine.doubles import Silent
@@ -22,22 +22,26 @@ def settle(pace: PrefillPace, decode_seconds: float, token_seconds: float, pass_
     return pace.budget(8, 0)
 
 
-@pytest.mark.parametrize(("decode_seconds", "expected"), [(0.05, 50), (0.2, 200), (0.001, LEAST_TOKENS), (9.0, 512)])
-def test_prefill_takes_about_the_time_of_a_decode_step_when_sequences_are_decoded(
-    decode_seconds: float, expected: int
+@pytest.mark.parametrize(
+    ("decode_seconds", "expected"), [(0.05, SHARE * 50), (0.2, SHARE * 200), (0.001, LEAST_TOKENS), (9.0, 512)]
+)
+def test_prefill_takes_its_share_of_the_time_of_a_decode_step_when_sequences_are_decoded(
+    decode_seconds: float, expected: float
 ) -> None:
     assert settle(PrefillPace(512), decode_seconds, 0.001) == pytest.approx(expected, rel=0.1)
 
 
 def test_budget_allows_for_what_every_pass_costs_when_it_settles() -> None:
-    assert settle(PrefillPace(512), 0.05, 0.001, pass_seconds=0.02) == pytest.approx(30, rel=0.15)
+    assert settle(PrefillPace(512), 0.05, 0.001, pass_seconds=0.02) == pytest.approx(SHARE * 50 - 20, rel=0.15)
 
 
 def test_budget_follows_when_the_batch_grows_and_shrinks() -> None:
     pace = PrefillPace(512)
     small = settle(pace, 0.03, 0.001)
     large = settle(pace, 0.12, 0.001)
-    assert (small, large, settle(pace, 0.03, 0.001)) == pytest.approx((30, 120, 30), rel=0.1)
+    assert (small, large, settle(pace, 0.03, 0.001)) == pytest.approx(
+        tuple(SHARE * tokens for tokens in (30, 120, 30)), rel=0.1
+    )
 
 
 def test_prompts_go_as_fast_as_they_can_when_nothing_is_decoded() -> None:
