@@ -61,6 +61,8 @@ def _model_available(world: World) -> Verdict:
     if failure := world.failure_for(ConditionType.MODEL_AVAILABLE):
         return _failed(failure)
     uri = ModelUri.parse(world.service.spec.model.uri)
+    if world.state.gate.failure is not None:
+        return _unknown("The preflight, which looks the model up, does not run")
     if not world.state.gate.is_open:
         return _bad(Reason.RESOLVING, f"The model is being looked up at {uri.scheme}://{uri.location}")
     if world.wanted == 0:

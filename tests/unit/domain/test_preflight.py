@@ -192,6 +192,13 @@ def test_reason_is_secret_not_found_when_the_preflight_lacks_its_token() -> None
     assert condition(status_of(SERVICE, gate), "SpecValid")["reason"] == "SecretNotFound"
 
 
+def test_reason_is_the_image_when_the_preflight_cannot_start_for_want_of_it() -> None:
+    pod = make_preflight_pod(SERVICE.build()).waiting("ImagePullBackOff", "not found")
+    status = status_of(SERVICE, judge(SERVICE, pod))
+    assert condition(status, "Ready")["reason"] == "ImagePullFailed"
+    assert condition(status, "ModelAvailable")["status"] == "Unknown"
+
+
 def test_preflight_is_under_way_while_its_pod_runs() -> None:
     gate = judge(SERVICE, make_preflight_pod(SERVICE.build()).running())
     assert (gate.is_open, gate.failure) == (False, None)
