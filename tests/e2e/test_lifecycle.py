@@ -102,7 +102,7 @@ def test_child_comes_back_when_deleted(embed: World, kind: str) -> None:
         f"oci://{model_image('demo-embed')}",
         autoscaling={"minReplicas": 1, "maxReplicas": 2, "metrics": [{"type": "CPU", "target": "80"}]},
         availability={"minAvailable": 1},
-        observability={"serviceMonitor": {}},
+        observability={"serviceMonitor": {}, "dashboard": {}},
     )
     (child,) = eventually(lambda: embed.items(kind, "modelservice.dev/name=whole"), what=f"the {kind} of whole")
     embed.kubectl("delete", kind, child["metadata"]["name"], "--wait=false")
