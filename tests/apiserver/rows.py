@@ -182,6 +182,8 @@ VALID = (
     ),
     Row("null is the same as leaving out", service(runtime=None, autoscaling=None, replicas=None)),
     Row("null entries of maps", service(resources={"limits": {"cpu": None}}, scheduling={"nodeSelector": {"a": None}})),
+    Row("Canary", service(rollout={"strategy": "Canary"})),
+    Row("a canary's weight", service(rollout={"strategy": "Canary", "canary": {"weight": 100}})),
     Row("Recreate", service(rollout={"strategy": "Recreate"})),
     Row("only maxSurge is zero", service(rollout={"strategy": "RollingUpdate", "maxSurge": 0})),
     Row("a compiled model", service(runtime={"engine": {"compile": True}})),
@@ -246,12 +248,6 @@ NOT_YET = (
         "remove spec.cache or set strategy: None",
     ),
     Row("parallel fetching", service(loader={"parallelism": 8}), "spec.loader.parallelism", "remove it"),
-    Row(
-        "canary",
-        service(rollout={"strategy": "Canary", "canary": {"weight": 10}}),
-        "spec.rollout.strategy",
-        "only Auto and RollingUpdate and Recreate work",
-    ),
     Row("retained cache", service(deletionPolicy="RetainCache"), "spec.deletionPolicy", "set it to Delete"),
 )
 
@@ -402,6 +398,12 @@ INVALID = (
         service(rollout={"canary": {"weight": 10}}),
         "spec.rollout.canary",
         "strategy: Canary",
+    ),
+    Row(
+        "a canary without requests",
+        service(rollout={"strategy": "Canary", "canary": {"weight": 0}}),
+        "spec.rollout.canary.weight",
+        "greater than or equal to 1",
     ),
     Row(
         "more than all requests",

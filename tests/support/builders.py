@@ -4,7 +4,6 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from modelservice_operator.api.names import REVISION, child_labels
 from modelservice_operator.api.quantity import canonical_quantity
 from modelservice_operator.api.v1alpha1 import ModelService, RuntimeProfile
 from modelservice_operator.domain import OPEN, Facts, Gate, desired, project, read_profile, read_service
@@ -180,8 +179,7 @@ class PodBuilder:
                 "uid": f"uid-{name}",
                 "resourceVersion": "7",
                 "creationTimestamp": CREATED,
-                "labels": {**child_labels(NAME), "pod-template-hash": template_hash},
-                "annotations": {REVISION: template["metadata"]["annotations"][REVISION]},
+                "labels": {**template["metadata"]["labels"], "pod-template-hash": template_hash},
                 "ownerReferences": [
                     {"kind": "ReplicaSet", "name": f"{NAME}-{template_hash}", "uid": "rs", "controller": True}
                 ],

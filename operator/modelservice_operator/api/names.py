@@ -22,9 +22,13 @@ APP: Final = "modelservice"
 
 DESIRED_HASH: Final = f"{GROUP}/desired-hash"
 REVISION: Final = f"{GROUP}/revision"
-"""On a pod template: the hash of the template, by which its pods are known."""
+"""Label of a pod template: the hash of the template, by which its pods are known."""
+TRACK: Final = f"{GROUP}/track"
+"""Label of the pods of a canary, whose value is `canary`."""
+CANARY: Final = "canary"
+STABLE: Final = "stable"
 SETTINGS: Final = f"{GROUP}/settings"
-"""On a pod template: the settings file of the server, which is mounted from there."""
+"""Annotation of a pod template: the settings file of the server, which is mounted from there."""
 VERIFIED_TEMPLATE: Final = f"{GROUP}/verified-template"
 """On a Deployment: the pod template that last served with all its replicas, as JSON."""
 TAKEN_BACK: Final = f"{GROUP}/taken-back"
@@ -71,6 +75,11 @@ def preflight_name(name: str, digest: str) -> str:
 def preflight_labels(name: str) -> dict[str, str]:
     """Labels of the pods of a preflight: ours, and none of a Service, a budget or a policy selects them."""
     return {LABEL_APP: APP, LABEL_INSTANCE: name, LABEL_MANAGED_BY: MANAGED_BY, LABEL_PREFLIGHT: name}
+
+
+def track_name(name: str, track: str) -> str:
+    """Name of the canary's Deployment, and of the Service of one track, of the ModelService called `name`."""
+    return f"{name}-{track}"
 
 
 def selector_labels(name: str) -> dict[str, str]:

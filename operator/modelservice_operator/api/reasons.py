@@ -97,6 +97,7 @@ class Reason(StrEnum):
     VERIFIED = "Verified"
     ROLLING_OUT = "RollingOut"
     ROLLOUT_COMPLETE = "RolloutComplete"
+    CANARY_SERVING = "CanaryServing"
     REACHABLE = "Reachable"
     SCALING_ACTIVE = "ScalingActive"
     APPLIED = "Applied"
@@ -319,6 +320,7 @@ _GOOD: Final[dict[Reason, ReasonDetail]] = {
     Reason.VERIFIED: ReasonDetail("Every ready replica has answered the golden request as expected."),
     Reason.ROLLING_OUT: ReasonDetail("A revision is being rolled out."),
     Reason.ROLLOUT_COMPLETE: ReasonDetail("Every replica runs the current revision."),
+    Reason.CANARY_SERVING: ReasonDetail("The new revision serves a share of the requests beside the one before."),
     Reason.REACHABLE: ReasonDetail("The Service and the routes asked for exist."),
     Reason.SCALING_ACTIVE: ReasonDetail("The autoscaler works."),
     Reason.APPLIED: ReasonDetail("Every child is as the spec asks."),

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modelservice_operator.api.kinds import DEPLOYMENT
 from modelservice_operator.api.reasons import Reason
 from modelservice_operator.api.v1alpha1 import ModelService, RuntimeProfile
 from modelservice_operator.controller.keys import Key
@@ -19,12 +18,13 @@ from modelservice_operator.domain import (
     Plan,
     Recorded,
     SpecError,
-    choose_revision,
     desired,
     judge_source,
     kept_children,
+    keeps_revisions,
     look_at,
     plan,
+    settle_revisions,
 )
 from modelservice_operator.render import Renderer, TemplateError, stamp
 
@@ -100,11 +100,11 @@ def decide(seen: Observation, facts: Facts, manifests: Manifests, recorded: Mapp
 
 
 def _settled(seen: Observation, wanted: Sequence[Manifest]) -> Sequence[Manifest]:
-    """The manifests with the Deployment's pods as they should be now: those of the spec, or of the last that served."""
-    if seen.service is None or not seen.service.spec.rollout.auto_rollback:
+    """The manifests with the pods that should run now: those of the spec, of the last that served, or of both."""
+    if seen.service is None or not keeps_revisions(seen.service):
         return wanted
     world = look_at(seen.service, seen.profile, ObservedState(seen.children, seen.pods), ApplyResults())
+    known = set(map(id, wanted))
     return [
-        stamp(choose_revision(manifest, world)) if manifest["kind"] == DEPLOYMENT.kind else manifest
-        for manifest in wanted
+        dict(manifest) if id(manifest) in known else stamp(manifest) for manifest in settle_revisions(wanted, world)
     ]

@@ -3,6 +3,7 @@
 Pure: dicts in, dicts out, no I/O, no clock.
 """
 
+from .canary import settle_revisions
 from .desired import desired, missing_kinds
 from .diagnose import Diagnosis, diagnose
 from .errors import SpecError, read_profile, read_service
@@ -11,7 +12,7 @@ from .plan import Apply, ChildState, Delete, NameConflict, Observed, Plan, Recor
 from .pods import newest_ready
 from .preflight import OPEN, Gate, judge_source, kept_children
 from .project import project
-from .revisions import choose_revision
+from .revisions import choose_revision, keeps_revisions
 from .status import compute_status, is_urgent, patience, rejected_status
 from .world import ApplyResults, Failure, ObservedState, RuntimeReport, look_at
 
@@ -40,6 +41,7 @@ __all__ = [
     "is_urgent",
     "judge_source",
     "kept_children",
+    "keeps_revisions",
     "look_at",
     "missing_kinds",
     "newest_ready",
@@ -50,4 +52,5 @@ __all__ = [
     "read_service",
     "rejected_status",
     "remember",
+    "settle_revisions",
 ]

@@ -99,6 +99,8 @@ def _runtime_ready(world: World) -> Verdict:
         return _failed(failure)
     if world.wanted == 0:
         return _no_replica(world)
+    if world.canary and not world.canary_serving:
+        return _bad(Reason.STARTING, "Waiting until the canary is ready; the revision before serves meanwhile")
     if world.is_serving:
         return _good(Reason.SERVING, _simulation(world))
     what = "the server starts" if world.needed == 1 else f"{world.needed} replicas are ready"

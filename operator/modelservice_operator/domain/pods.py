@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..api.names import FETCH_CONTAINER, REVISION
+from ..api.names import CANARY, FETCH_CONTAINER, REVISION, TRACK
 from .diagnose import Diagnosis, LastWord, diagnose, read_last_word
 from .tree import Tree, branch, items, number, text
 
@@ -16,8 +16,8 @@ TEMPLATE_HASH: Final = "pod-template-hash"
 class Pods:
     """Pods that count, the newest first: none that is being deleted, and none that ended and has a successor."""
 
-    current: tuple[Tree, ...]
-    earlier: tuple[Tree, ...]
+    current: tuple[Tree, ...] = ()
+    earlier: tuple[Tree, ...] = ()
 
     @property
     def revision(self) -> str:
@@ -51,9 +51,14 @@ def sort_pods(pods: Sequence[Tree], deployment: Tree) -> Pods:
     return Pods(tuple(running or current), tuple(earlier))
 
 
+def is_of_canary(pod: Tree) -> bool:
+    """Whether a pod is of a canary."""
+    return text(pod, "metadata", "labels", TRACK) == CANARY
+
+
 def newest_ready(pods: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """The newest of the pods that are ready, whose runtime is asked how it started."""
-    return max(filter(is_ready, pods), key=_age_key, default=None)
+    return max((pod for pod in pods if is_ready(pod) and not is_of_canary(pod)), key=_age_key, default=None)
 
 
 def is_ready(pod: Tree) -> bool:
@@ -110,4 +115,4 @@ def _matches(pod: Tree, template: Tree) -> bool:
 
 def revision_of(body: Tree) -> str:
     """The revision that a pod, or a pod template, says that it is of."""
-    return text(body, "metadata", "annotations", REVISION)
+    return text(body, "metadata", "labels", REVISION)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from ..api.kinds import DEPLOYMENT, ChildKind
-from ..api.names import FIELD_MANAGER, REVISION
+from ..api.names import FIELD_MANAGER
 from .tree import branch, items
 
 OWNS_REPLICAS: Final = "ownsReplicas"
@@ -45,7 +45,6 @@ def _project_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 def _project_pod(body: Mapping[str, Any]) -> dict[str, Any]:
     metadata, spec, status = (branch(body, key) for key in ("metadata", "spec", "status"))
-    annotations = _pick(branch(metadata, "annotations"), (REVISION,))
     owners = [_pick(owner, ("kind", "name", "uid", "controller")) for owner in items(metadata, "ownerReferences")]
     kept_spec: dict[str, Any] = _pick(spec, ("nodeName",))
     for key in ("containers", "initContainers"):
@@ -58,7 +57,7 @@ def _project_pod(body: Mapping[str, Any]) -> dict[str, Any]:
         if key in kept_status:
             kept_status[key] = [_pick(entry, _CONTAINER_STATUS) for entry in items(status, key)]
     return {
-        "metadata": {**_pick(metadata, _METADATA), "annotations": annotations, "ownerReferences": owners},
+        "metadata": {**_pick(metadata, _METADATA), "ownerReferences": owners},
         "spec": kept_spec,
         "status": kept_status,
     }

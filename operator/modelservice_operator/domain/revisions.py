@@ -1,26 +1,31 @@
-"""Going back: which of two pod templates the Deployment gets, the spec's or the last one that was seen to serve.
+"""Which of two pod templates the Deployment gets: the spec's, or the last one that was seen to serve.
 
-All that is needed for it stands in two annotations of the Deployment: the pod template that last served with all its
-replicas, and the revision that was taken back, with the reason. They are written with the template, in one apply: there
-is no moment at which a restarted operator could find one without the other. A Deployment that is deleted forgets both.
+All that is needed to go back stands in two annotations of the Deployment: the pod template that last served with all
+its replicas, and the revision that was taken back, with the reason. They are written with the template, in one apply:
+there is no moment at which a restarted operator could find one without the other. A Deployment that is deleted forgets
+both.
 
 What was taken back stays so while the spec asks for the same pods, whatever else of the spec changes: a scaler that
 writes the number of replicas must not start a broken revision again. Another pod template starts afresh, and so does
-turning `autoRollback` off and on.
+turning `autoRollback` off and on. A canary is tried beside the Deployment, which meanwhile keeps what served.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from ..api.names import TAKEN_BACK, VERIFIED_TEMPLATE
 from ..api.reasons import ConditionType, Reason
-from .pods import revision_of
+from ..api.v1alpha1 import ModelService
+from .pods import Pods, revision_of
 from .tree import Tree, branch, text
-from .world import World
+from .world import World, condition_of, is_late
 
 Manifest = Mapping[str, Any]
+
+DEFAULT_WEIGHT: Final = 10
+"""Share of a canary that is not given one, in percent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +38,34 @@ class TakenBack:
     message: str
 
 
+def keeps_revisions(service: ModelService) -> bool:
+    """Whether what served last is noted, to go back to or to be served beside a canary."""
+    return service.spec.rollout.auto_rollback or service.spec.rollout.strategy == "Canary"
+
+
+def canary_weight(service: ModelService) -> int:
+    """Share of the requests that a new revision gets at first, in percent; 100 without a canary."""
+    rollout = service.spec.rollout
+    if rollout.strategy != "Canary":
+        return 100
+    return DEFAULT_WEIGHT if rollout.canary is None else rollout.canary.weight
+
+
 def choose_revision(wanted: Manifest, world: World) -> Manifest:
     """The Deployment to apply: the wanted one, or the wanted one with the pods of the last revision that served."""
-    if not world.service.spec.rollout.auto_rollback:
+    if not keeps_revisions(world.service):
         return wanted
     asked = wanted["spec"]["template"]
-    verified, back = verified_template(world.deployment), taken_back(world.deployment)
-    is_live = revision_of(branch(world.deployment, "spec", "template")) == revision_of(asked)
-    if is_live and world.pods.ready and world.is_serving:
-        verified = asked
-    if back is not None and back.revision != revision_of(asked):
+    verified, back = _served(asked, world), taken_back(world.deployment)
+    is_new = bool(verified) and revision_of(verified) != revision_of(asked)
+    if not world.service.spec.rollout.auto_rollback or (back is not None and back.revision != revision_of(asked)):
         back = None
-    if back is None and is_live and verified and revision_of(verified) != revision_of(asked):
+    elif back is None and is_new:
         back = _failure(world, revision_of(asked))
-    if not verified or back is None:
+    if not is_new:
         return _with(wanted, asked, verified, None)
-    return _with(wanted, verified, verified, back)
+    stays = back is not None or canary_weight(world.service) < 100
+    return _with(wanted, verified if stays else asked, verified, back)
 
 
 def verified_template(deployment: Tree) -> Tree:
@@ -63,16 +80,42 @@ def taken_back(deployment: Tree) -> TakenBack | None:
     return TakenBack(**words) if words["revision"] else None
 
 
+def _served(asked: Tree, world: World) -> Tree:
+    """The pod template that is known to have served last: the one that serves now, else the one that was noted."""
+    live, noted = branch(world.deployment, "spec", "template"), verified_template(world.deployment)
+    if not (world.pods.ready and world.is_serving):
+        return noted
+    if revision_of(live) == revision_of(asked):
+        return asked
+    return noted if noted or not revision_of(live) else _without_empty(live)
+
+
+def _without_empty(live: Tree) -> Tree:
+    """A live pod template without what the API server writes for nothing."""
+    metadata = {key: value for key, value in branch(live, "metadata").items() if value is not None}
+    return {**live, "metadata": metadata}
+
+
 def _failure(world: World, revision: str) -> TakenBack | None:
-    """Why the revision that is being rolled out has to be taken back; None while it may still become ready."""
-    name = f"{world.service.metadata.name}-{world.pods.revision}" if world.pods.revision else ""
-    if found := world.failure_for(ConditionType.VERIFIED):
-        return TakenBack(revision, name, found[1].reason, found[1].message)
-    if not world.has_missed_deadline:
+    """Why the revision that is being rolled out or tried has to be taken back; None while it may become ready."""
+    tried = ((world.deployment, world.pods), (world.canary, world.canary_pods))
+    for deployment, pods in tried:
+        if revision_of(branch(deployment, "spec", "template")) == revision:
+            seconds = world.service.spec.rollout.progress_deadline_seconds
+            return _failure_of(revision, deployment, pods, seconds)
+    return None
+
+
+def _failure_of(revision: str, deployment: Tree, pods: Pods, seconds: int) -> TakenBack | None:
+    failures = [found for _, found in pods.failures()]
+    name = f"{text(deployment, 'metadata', 'name')}-{pods.revision}" if pods.revision else ""
+    for found in failures:
+        if condition_of(found) is ConditionType.VERIFIED:
+            return TakenBack(revision, name, found.reason, found.message)
+    if not is_late(deployment, pods):
         return None
-    cause = world.failures[0][1] if world.failures else None
-    late = f"it was not ready within {world.service.spec.rollout.progress_deadline_seconds} s"
-    message = f"{late}: {cause.reason}: {cause.message}" if cause else late
+    late = f"it was not ready within {seconds} s"
+    message = f"{late}: {failures[0].reason}: {failures[0].message}" if failures else late
     return TakenBack(revision, name, Reason.DEADLINE_EXCEEDED, message)
 
 

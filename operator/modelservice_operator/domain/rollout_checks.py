@@ -1,8 +1,8 @@
 """The conditions of a rollout: is the new revision the right one, does it get on, or was it taken back?"""
 
 from ..api.reasons import DETAILS, ConditionType, Reason
-from .revisions import TakenBack, taken_back, verified_template
-from .tree import number
+from .revisions import TakenBack, canary_weight, taken_back, verified_template
+from .tree import number, text
 from .verdict import Verdict, bad, good, unknown
 from .world import World
 
@@ -39,11 +39,22 @@ def progressing(world: World) -> Verdict:
     if world.has_missed_deadline:
         return bad(Reason.DEADLINE_EXCEEDED, _without_way_back(world))
     failure = world.failure_for(ConditionType.SCHEDULED)
-    if failure is not None and world.pods.earlier_ready:
+    if failure is not None and (world.pods.earlier_ready or (world.canary and world.pods.ready)):
         return bad(Reason.ROLLOUT_BLOCKED, f"The new revision cannot be placed: {failure[1].message}")
     if not world.deployment:
         return unknown("The Deployment does not exist yet")
-    return good(Reason.ROLLING_OUT) if _is_rolling(world) else good(Reason.ROLLOUT_COMPLETE)
+    if _is_rolling(world):
+        return good(Reason.ROLLING_OUT)
+    return good(Reason.CANARY_SERVING, _canary_share(world)) if world.canary else good(Reason.ROLLOUT_COMPLETE)
+
+
+def _canary_share(world: World) -> str:
+    """How much the canary gets, as far as the operator decides it."""
+    ready = world.canary_pods.ready
+    share = canary_weight(world.service) if world.service.spec.network.http_route else 0
+    what = f"{share}% of the requests" if share else f"{ready} of {ready + world.pods.ready} replicas"
+    name = f"{text(world.canary, 'metadata', 'name')}-{world.canary_pods.revision}"
+    return f"The canary {name} serves {what}; spec.rollout.canary.weight 100 rolls it out"
 
 
 def _told_of(back: TakenBack) -> str:
@@ -64,4 +75,5 @@ def _is_rolling(world: World) -> bool:
     total, updated, available = (
         number(world.deployment, "status", key) for key in ("replicas", "updatedReplicas", "availableReplicas")
     )
-    return updated < world.wanted or total > updated or available < min(updated, world.needed)
+    is_tried = bool(world.canary) and not world.canary_serving
+    return is_tried or updated < world.own or total > updated or available < min(updated, world.needed)

@@ -108,7 +108,10 @@ def _is_new_generation(old: Tree, new: Tree) -> bool:
 
 
 def _counts(world: World) -> dict[str, Any]:
-    counts = {key: number(world.deployment, "status", key) for key in ("replicas", "readyReplicas", "updatedReplicas")}
+    counts = {
+        key: number(world.deployment, "status", key) + number(world.canary, "status", key)
+        for key in ("replicas", "readyReplicas", "updatedReplicas")
+    }
     return {**counts, "replicasSummary": f"{counts['readyReplicas']}/{world.wanted}"}
 
 
@@ -147,7 +150,10 @@ def _revision(world: World, previous: Tree) -> dict[str, str]:
     if last and current != last:
         before = last
     back = taken_back(world.deployment)
-    names = {"current": current, "previous": before, "failed": back.name or back.revision if back else ""}
+    tried = world.canary_pods.revision
+    canary = f"{text(world.canary, 'metadata', 'name')}-{tried}" if world.canary and tried else ""
+    failed = back.name or back.revision if back else ""
+    names = {"current": current, "previous": before, "canary": canary, "failed": failed}
     return {key: name for key, name in names.items() if name}
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..api.kinds import DEPLOYMENT
-from ..api.names import child_name
+from ..api.names import CANARY, child_name, track_name
 from ..api.reasons import ConditionType, Reason
 from ..api.v1alpha1 import ModelService, RuntimeProfile
 from .desired import missing_kinds
@@ -14,7 +14,7 @@ from .errors import SpecError
 from .facts import Facts
 from .placement import accelerator_of
 from .plan import ChildKey, Plan
-from .pods import Pods, condition, sort_pods
+from .pods import Pods, condition, is_of_canary, sort_pods
 from .preflight import OPEN, Gate
 from .rollout import wanted_replicas
 from .tree import Tree, branch, number, text
@@ -58,7 +58,10 @@ class ObservedState:
 
 @dataclass(frozen=True)
 class World:
-    """One ModelService and what is around it, with what every check needs worked out."""
+    """One ModelService and what is around it, with what every check needs worked out.
+
+    `canary` is the Deployment of a canary, if there is one.
+    """
 
     service: ModelService
     profile: RuntimeProfile | None
@@ -67,6 +70,8 @@ class World:
     deployment: Tree
     pods: Pods
     failures: Sequence[tuple[Tree, Diagnosis]] = field(default_factory=list)
+    canary: Tree = field(default_factory=dict)
+    canary_pods: Pods = field(default_factory=Pods)
 
     @property
     def is_autoscaled(self) -> bool:
@@ -86,13 +91,24 @@ class World:
     def needed(self) -> int:
         """How many ready replicas make the service ready: all, or an autoscaler's fewest."""
         block = self.service.spec.autoscaling
-        return self.wanted if block is None else min(self.wanted, max(1, block.min_replicas))
+        return self.own if block is None else min(self.own, max(1, block.min_replicas))
+
+    @property
+    def own(self) -> int:
+        """How many of the wanted replicas the Deployment should have, beside those of a canary."""
+        live = branch(self.deployment, "spec").get("replicas")
+        return min(self.wanted, live) if self.canary and isinstance(live, int) else self.wanted
 
     @property
     def is_deployment_current(self) -> bool:
         """Whether the Deployment controller has seen the Deployment as it is now."""
-        seen = number(self.deployment, "status", "observedGeneration")
-        return bool(self.deployment) and seen >= number(self.deployment, "metadata", "generation")
+        return _is_seen(self.deployment)
+
+    @property
+    def canary_serving(self) -> bool:
+        """Whether every replica of the canary answers."""
+        wanted = number(self.canary, "spec", "replicas")
+        return _is_seen(self.canary) and self.canary_pods.ready >= wanted > 0
 
     @property
     def is_serving(self) -> bool:
@@ -104,16 +120,8 @@ class World:
 
     @property
     def has_missed_deadline(self) -> bool:
-        """Whether the current revision was not ready in its time.
-
-        What the Deployment controller says may still be about the revision before; it names the ReplicaSet.
-        """
-        said = condition(self.deployment, "Progressing")
-        if text(said, "reason") != "ProgressDeadlineExceeded" or not self.is_deployment_current:
-            return False
-        message = text(said, "message")
-        name = f'"{self.service.metadata.name}-{self.pods.revision}"'
-        return not self.pods.revision or "ReplicaSet" not in message or name in message
+        """Whether the revision that is rolled out, or is tried as a canary, was not ready in its time."""
+        return any(is_late(*entry) for entry in ((self.deployment, self.pods), (self.canary, self.canary_pods)))
 
     @property
     def missing_kinds(self) -> frozenset[str]:
@@ -137,9 +145,27 @@ def look_at(
     """Gather the world."""
     key = DEPLOYMENT.kind, child_name(DEPLOYMENT.kind, service.metadata.name)
     deployment = state.children.get(key) or {}
-    pods = sort_pods(state.pods, deployment)
+    canary = state.children.get((DEPLOYMENT.kind, track_name(service.metadata.name, CANARY))) or {}
+    pods = sort_pods([pod for pod in state.pods if not is_of_canary(pod)], deployment)
+    tried = sort_pods([pod for pod in state.pods if is_of_canary(pod)], canary)
     kept_out = [state.gate.failure] if state.gate.failure is not None else []
-    return World(service, profile, state, results, deployment, pods, [*kept_out, *pods.failures()])
+    failures = [*kept_out, *pods.failures(), *tried.failures()]
+    return World(service, profile, state, results, deployment, pods, failures, canary, tried)
+
+
+def _is_seen(deployment: Tree) -> bool:
+    """Whether the Deployment controller has seen a Deployment as it is now."""
+    seen = number(deployment, "status", "observedGeneration")
+    return bool(deployment) and seen >= number(deployment, "metadata", "generation")
+
+
+def is_late(deployment: Tree, pods: Pods) -> bool:
+    """Whether the deadline passed; it may be told of the revision before, but the ReplicaSet is named."""
+    said = condition(deployment, "Progressing")
+    if text(said, "reason") != "ProgressDeadlineExceeded" or not _is_seen(deployment):
+        return False
+    message, name = text(said, "message"), f'"{text(deployment, "metadata", "name")}-{pods.revision}"'
+    return not pods.revision or "ReplicaSet" not in message or name in message
 
 
 _CONDITIONS: dict[Reason, ConditionType] = {

@@ -72,7 +72,7 @@ class Renderer:
             manifest["spec"]["template"] = merge(manifest["spec"]["template"], values["pod_template"])
         if kind is DEPLOYMENT:
             pods = manifest["spec"]["template"]
-            pods["metadata"]["annotations"][REVISION] = _digest(pods)[:REVISION_LENGTH]
+            pods["metadata"]["labels"][REVISION] = _digest(pods)[:REVISION_LENGTH]
         return stamp(manifest)
 
 

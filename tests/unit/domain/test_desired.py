@@ -130,7 +130,7 @@ def test_pod_meets_the_restricted_standard() -> None:
 def test_revision_changes_when_a_setting_does() -> None:
     def annotation(builder: ModelServiceBuilder) -> str:
         template = _child("Deployment", builder)["spec"]["template"]
-        return str(template["metadata"]["annotations"]["modelservice.dev/revision"])
+        return str(template["metadata"]["labels"]["modelservice.dev/revision"])
 
     before = annotation(make_modelservice())
     assert annotation(make_modelservice().with_spec(replicas=3)) == before

@@ -29,7 +29,7 @@ def test_sidecar_stands_beside_the_server_and_nothing_of_ours_is_lost() -> None:
         next(body for body in bodies if body["kind"] == "Deployment")["spec"]["template"] for bodies in (plain, merged)
     )
     assert after["spec"]["containers"] == [*before["spec"]["containers"], {"name": "proxy", "image": "proxy:1"}]
-    assert after["metadata"]["annotations"].pop(REVISION) != before["metadata"]["annotations"].pop(REVISION)
+    assert after["metadata"]["labels"].pop(REVISION) != before["metadata"]["labels"].pop(REVISION)
     assert after["metadata"] == before["metadata"]
 
 

@@ -78,8 +78,6 @@ _LIMITS: Final[tuple[_Absent | _Only, ...]] = (
     _Absent("autoscaling.idle", "remove it and set minReplicas to 1 or more"),
     _Only("cache.strategy", ("None",), "remove spec.cache or set strategy: None"),
     _Absent("loader.parallelism", "remove it"),
-    _Only("rollout.strategy", ("Auto", "RollingUpdate", "Recreate"), "use one of them or remove it"),
-    _Absent("rollout.canary", "remove it"),
     _Only("deletionPolicy", ("Delete",), "set it to Delete or remove it"),
 )
 

@@ -167,8 +167,9 @@ class Autoscaling(Block):
 class Canary(Block):
     """A share of the requests goes to the new revision first."""
 
-    weight: Annotated[int, Field(ge=0, le=100)]
-    """Share of the requests in percent."""
+    weight: Annotated[int, Field(ge=1, le=100)]
+    """Share of the requests in percent: exact with spec.network.httpRoute, else as fine as the replicas allow. 100
+    rolls the new revision out and ends the canary."""
 
 
 class Verification(Block):
@@ -215,7 +216,8 @@ class Rollout(Block):
 
     strategy: Literal["Auto", "RollingUpdate", "Recreate", "Canary"] = "Auto"
     """RollingUpdate keeps serving, Recreate stops the old revision first; Auto keeps serving where the accelerators
-    suffice for both revisions."""
+    suffice for both revisions. Canary serves the new revision beside the last one that served, until its weight is
+    100."""
     max_surge: IntOrPercent | None = None
     """How many replicas, or what percentage, may run above the wanted number meanwhile."""
     max_unavailable: IntOrPercent | None = None
@@ -226,6 +228,6 @@ class Rollout(Block):
     """Whether a revision that does not answer the golden request, or is not ready within progressDeadlineSeconds, is
     replaced by the last one that served. It is tried again when the spec asks for other pods."""
     canary: Canary | None = None
-    """A share of the requests goes to the new revision first."""
+    """A share of the requests goes to the new revision first; 10% where none is given."""
     verification: Verification | None = None
     """A request that a new revision must answer before it serves."""

@@ -123,6 +123,8 @@ class Revision(Report):
     """The revision that is rolled out."""
     previous: Word = ""
     """The one before."""
+    canary: Word = ""
+    """The one that is tried as a canary."""
     failed: Word = ""
     """The one that the spec asks for and that was taken back, because it failed."""
 
