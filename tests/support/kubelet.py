@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.cluster import Cluster
@@ -25,15 +26,36 @@ class Kubelet:
         node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}, "spec": {"unschedulable": True}}
         self.cluster.kubectl("apply", "-f", "-", input=json.dumps(node))
 
+    def offer(self, gpus: int) -> None:
+        """The node is open to the scheduler, with so many GPUs."""
+        self.cluster.kubectl(
+            "patch", "node", NODE, "--type=merge", "-p", '{"spec": {"unschedulable": null, "taints": []}}'
+        )
+        ready = {"type": "Ready", "status": "True", "reason": "Played", "lastHeartbeatTime": _now()}
+        room = {"nvidia.com/gpu": str(gpus), "cpu": "64", "memory": "64Gi", "pods": "99"}
+        status = {"capacity": room, "allocatable": room, "conditions": [ready]}
+        patch = ("--subresource=status", "--type=strategic", "-p", json.dumps({"status": status}))
+        self.cluster.kubectl("patch", "node", NODE, *patch)
+
+    def bury(self) -> None:
+        """Pods that were told to end are gone."""
+        for pod in self._all():
+            if pod["metadata"].get("deletionTimestamp"):
+                name = pod["metadata"]["name"]
+                self.cluster.kubectl("-n", self.namespace, "delete", "pod", name, "--grace-period=0", "--force")
+
     def leave(self) -> None:
         """The node leaves the cluster."""
         self.cluster.kubectl("delete", "node", NODE, "--ignore-not-found")
 
     def pods(self, image: str = "") -> list[Body]:
         """The pods that are not being deleted, of a server image or of any."""
-        found = json.loads(self.cluster.kubectl("-n", self.namespace, "get", "pods", "-o", "json"))["items"]
-        alive = [pod for pod in found if not pod["metadata"].get("deletionTimestamp")]
+        alive = [pod for pod in self._all() if not pod["metadata"].get("deletionTimestamp")]
         return [pod for pod in alive if image in ("", pod["spec"]["containers"][0]["image"])]
+
+    def _all(self) -> list[Body]:
+        found: list[Body] = json.loads(self.cluster.kubectl("-n", self.namespace, "get", "pods", "-o", "json"))["items"]
+        return found
 
     async def expect(self, image: str, count: int = 1, seconds: float = 20.0) -> list[Body]:
         """Wait until there are so many pods of an image, and return them."""
@@ -90,3 +112,7 @@ class Kubelet:
         binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name}, "target": target}
         path = f"/api/v1/namespaces/{self.namespace}/pods/{name}/binding"
         self.cluster.kubectl("create", "--raw", path, "-f", "-", input=json.dumps(binding))
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -23,6 +23,7 @@ from modelservice_operator.domain import (
     kept_children,
     keeps_revisions,
     look_at,
+    looks_for_room,
     plan,
     settle_revisions,
 )
@@ -101,7 +102,7 @@ def decide(seen: Observation, facts: Facts, manifests: Manifests, recorded: Mapp
 
 def _settled(seen: Observation, wanted: Sequence[Manifest]) -> Sequence[Manifest]:
     """The manifests with the pods that should run now: those of the spec, of the last that served, or of both."""
-    if seen.service is None or not keeps_revisions(seen.service):
+    if seen.service is None or not (keeps_revisions(seen.service) or looks_for_room(seen.service, seen.profile)):
         return wanted
     world = look_at(seen.service, seen.profile, ObservedState(seen.children, seen.pods), ApplyResults())
     known = set(map(id, wanted))

@@ -13,6 +13,7 @@ from .pods import newest_ready
 from .preflight import OPEN, Gate, judge_source, kept_children
 from .project import project
 from .revisions import choose_revision, keeps_revisions
+from .room import looks_for_room
 from .status import compute_status, is_urgent, patience, rejected_status
 from .world import ApplyResults, Failure, ObservedState, RuntimeReport, look_at
 
@@ -43,6 +44,7 @@ __all__ = [
     "kept_children",
     "keeps_revisions",
     "look_at",
+    "looks_for_room",
     "missing_kinds",
     "newest_ready",
     "patience",

@@ -13,6 +13,7 @@ from ..api.kinds import DEPLOYMENT, HTTP_ROUTE, SERVICE
 from ..api.names import CANARY, REVISION, STABLE, TRACK, selector_labels, track_name
 from .pods import revision_of
 from .revisions import canary_weight, choose_revision, taken_back
+from .room import make_room
 from .world import World
 
 Manifest = Mapping[str, Any]
@@ -23,7 +24,7 @@ def settle_revisions(wanted: Sequence[Manifest], world: World) -> list[Manifest]
     asked = next((manifest for manifest in wanted if manifest["kind"] == DEPLOYMENT.kind), None)
     if asked is None:
         return list(wanted)
-    chosen = choose_revision(asked, world)
+    chosen = make_room(choose_revision(asked, world), world)
     if not _is_tried(asked, chosen, world):
         return [chosen if manifest is asked else manifest for manifest in wanted]
     route = next((manifest for manifest in wanted if manifest["kind"] == HTTP_ROUTE.kind), None)

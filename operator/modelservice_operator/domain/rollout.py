@@ -22,19 +22,17 @@ MARGIN_SECONDS: Final = 10
 """What is left after the drain before the kernel ends the process."""
 
 
-def strategy_of(service: ModelService, uses_accelerator: bool) -> dict[str, Any]:
-    """The Deployment's strategy.
+def strategy_of(service: ModelService) -> dict[str, Any]:
+    """The Deployment's strategy: a pod is added before one is taken away, unless the spec says otherwise.
 
-    Auto adds a pod before it takes one away. With accelerators it replaces one pod at a time instead, because a pod
-    that waits for an accelerator which the old pod holds would wait for ever.
+    Where the accelerators do not suffice for one more, `room` makes Auto replace one pod at a time.
     """
     rollout = service.spec.rollout
     if rollout.strategy == "Recreate":
         return {"type": "Recreate"}
     surge, unavailable = rollout.max_surge, rollout.max_unavailable
     if surge is None and unavailable is None:
-        in_place = uses_accelerator and rollout.strategy == "Auto"
-        surge, unavailable = (0, 1) if in_place else (1, 0)
+        surge, unavailable = 1, 0
     elif surge is None:
         surge = 1 if unavailable in (0, "0%") else 0
     elif unavailable is None:

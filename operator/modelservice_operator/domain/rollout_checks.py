@@ -2,6 +2,7 @@
 
 from ..api.reasons import DETAILS, ConditionType, Reason
 from .revisions import TakenBack, canary_weight, taken_back, verified_template
+from .room import is_replacing
 from .tree import number, text
 from .verdict import Verdict, bad, good, unknown
 from .world import World
@@ -39,7 +40,8 @@ def progressing(world: World) -> Verdict:
     if world.has_missed_deadline:
         return bad(Reason.DEADLINE_EXCEEDED, _without_way_back(world))
     failure = world.failure_for(ConditionType.SCHEDULED)
-    if failure is not None and (world.pods.earlier_ready or (world.canary and world.pods.ready)):
+    serves = world.pods.earlier_ready or (world.canary and world.pods.ready)
+    if failure is not None and serves and not is_replacing(world):
         return bad(Reason.ROLLOUT_BLOCKED, f"The new revision cannot be placed: {failure[1].message}")
     if not world.deployment:
         return unknown("The Deployment does not exist yet")

@@ -47,7 +47,7 @@ def deployment_values(
         "replicas": rollout.wanted_replicas(service),
         "revision_history_limit": spec.revision_history_limit,
         "progress_deadline_seconds": spec.rollout.progress_deadline_seconds,
-        "strategy": rollout.strategy_of(service, placement.count > 0),
+        "strategy": rollout.strategy_of(service),
         "selector": names.selector_labels(service.metadata.name),
         "pod_labels": names.child_labels(service.metadata.name),
         "pod_annotations": {names.SETTINGS: settings},

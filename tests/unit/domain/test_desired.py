@@ -176,7 +176,7 @@ def test_replicas_are_left_out_when_an_autoscaler_owns_them(blocks: dict[str, An
     ("rollout", "gpu", "surge", "unavailable"),
     [
         ({}, False, 1, 0),
-        ({}, True, 0, 1),
+        ({}, True, 1, 0),
         ({"strategy": "RollingUpdate"}, True, 1, 0),
         ({"maxSurge": 2}, True, 2, 0),
         ({"maxSurge": "0%"}, False, "0%", 1),
@@ -184,7 +184,7 @@ def test_replicas_are_left_out_when_an_autoscaler_owns_them(blocks: dict[str, An
         ({"maxUnavailable": 0}, True, 1, 0),
     ],
 )
-def test_rollout_never_needs_an_accelerator_too_many_unless_it_is_told_to(
+def test_rollout_adds_a_pod_before_it_takes_one_away_unless_it_is_told_to(
     rollout: dict[str, Any], gpu: bool, surge: Any, unavailable: Any
 ) -> None:
     builder = make_modelservice().with_spec(rollout=rollout)

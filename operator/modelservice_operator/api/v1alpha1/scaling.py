@@ -215,9 +215,9 @@ class Rollout(Block):
     )
 
     strategy: Literal["Auto", "RollingUpdate", "Recreate", "Canary"] = "Auto"
-    """RollingUpdate keeps serving, Recreate stops the old revision first; Auto keeps serving where the accelerators
-    suffice for both revisions. Canary serves the new revision beside the last one that served, until its weight is
-    100."""
+    """RollingUpdate keeps serving, Recreate stops the old revision first; Auto adds a pod before it takes one away, and
+    where the accelerators do not suffice for that it replaces one pod at a time. Canary serves the new revision beside
+    the last one that served, until its weight is 100."""
     max_surge: IntOrPercent | None = None
     """How many replicas, or what percentage, may run above the wanted number meanwhile."""
     max_unavailable: IntOrPercent | None = None
