@@ -27,6 +27,7 @@ from tests.bench.runtime.words import text
 LENGTHS = (8, 200, 32, 96, 16, 256, 64, 24)
 LONG_EVERY, LONG_WORDS = 8, 480
 SYSTEM_WORDS = 390
+LEAST_SECONDS = 10.0  # for several long prompts, computed whole
 CLIENTS = 16
 
 
@@ -71,7 +72,7 @@ async def measure_prefix(bench: Bench) -> list[Line]:
         for server in (reusing, plain):
             await warm(server, make(0))
         contenders = [
-            Contender(name, partial(_load, server, make, 2, bench.seconds), server)
+            Contender(name, partial(_load, server, make, 2, max(LEAST_SECONDS, bench.seconds)), server)
             for name, server in (("with", reusing), ("without", plain))
         ]
         turns = await take_turns(contenders, bench.rounds, bench.foreign)
