@@ -1,12 +1,15 @@
 """The bounded queue in front of a scheduler.
 
+It is first come, first served by requests, not by their items: the items of a large request take turns with whoever
+comes after it. An item is overtaken by as many later requests as there are items before it in its own, and no more.
+
 Two budgets, requests and tokens: a queue bounded in requests alone accepts a handful of enormous prompts that no
 client will wait for. When a budget is spent the caller is told at once, so that a balancer can try another replica.
 """
 
 import threading
 import time
-from collections import deque
+from bisect import insort
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -24,13 +27,14 @@ class QueueLimits:
 
 
 class Intake:
-    """A FIFO queue of tickets with budgets; safe to use from any thread."""
+    """A queue of tickets, in the order of their ranks, with budgets; safe to use from any thread."""
 
     def __init__(self, limits: QueueLimits, wake: Callable[[], None]) -> None:
         self._limits = limits
         self._wake = wake
         self._lock = threading.Lock()
-        self._waiting: deque[Ticket] = deque()
+        self._waiting: list[Ticket] = []
+        self._requests = 0
         self._tokens = 0
         self._closed = False
 
@@ -39,12 +43,15 @@ class Intake:
         with self._lock:
             self._check_room(1)
 
-    def submit(self, item: Any, cost: int, caller: str = "") -> Ticket:
-        """Append an item. Raises QueueFull or Draining."""
+    def submit(self, item: Any, cost: int, caller: str = "", turn: int = 0) -> Ticket:
+        """Add an item, the one at `turn` of its request. Raises QueueFull or Draining."""
         with self._lock:
             self._check_room(cost)
+            self._requests += turn == 0
             ticket = Ticket(item, cost, caller)
-            self._append(ticket)
+            ticket.rank = self._requests + turn
+            insort(self._waiting, ticket, key=_rank)
+            self._tokens += cost
         self._wake()
         return ticket
 
@@ -56,10 +63,6 @@ class Intake:
         if self._waiting and self._tokens + cost > self._limits.tokens:
             raise QueueFull("token_budget", f"requests of {self._tokens} tokens are already waiting")
 
-    def _append(self, ticket: Ticket) -> None:
-        self._waiting.append(ticket)
-        self._tokens += ticket.cost
-
     def cancel(self, ticket: Ticket, reason: str) -> None:
         """Mark a ticket; whoever holds it drops it in the next step."""
         if ticket.cancel_reason is None:
@@ -70,19 +73,20 @@ class Intake:
     def put_back(self, ticket: Ticket) -> None:
         """Put a preempted ticket at the head of the queue, past the budgets."""
         with self._lock:
-            self._waiting.appendleft(ticket)
+            ticket.rank = min([ticket.rank, *(each.rank - 1 for each in self._waiting[:1])])
+            self._waiting.insert(0, ticket)
             self._tokens += ticket.cost
 
     def peek(self, count: int) -> list[Ticket]:
-        """Return the oldest tickets without taking them."""
+        """Return the first tickets without taking them."""
         with self._lock:
-            return [ticket for ticket, _ in zip(self._waiting, range(count), strict=False)]
+            return self._waiting[:count]
 
     def take(self, tickets: list[Ticket]) -> None:
         """Remove tickets that `peek` returned."""
         chosen = {ticket.id for ticket in tickets}
         with self._lock:
-            self._waiting = deque(ticket for ticket in self._waiting if ticket.id not in chosen)
+            self._waiting = [ticket for ticket in self._waiting if ticket.id not in chosen]
             self._tokens = sum(ticket.cost for ticket in self._waiting)
 
     def sweep(self) -> Iterator[Ticket]:
@@ -113,3 +117,7 @@ class Intake:
     def tokens(self) -> int:
         """Sum of the costs of the waiting tickets."""
         return self._tokens
+
+
+def _rank(ticket: Ticket) -> int:
+    return ticket.rank

@@ -32,9 +32,9 @@ class QueuedScheduler(ABC):
         """Raise QueueFull or Draining when nothing more is taken."""
         self._intake.check_room()
 
-    def submit(self, item: Any, cost: int, caller: str = "") -> Ticket:
+    def submit(self, item: Any, cost: int, caller: str = "", turn: int = 0) -> Ticket:
         """Queue an item of `cost` tokens. Raises QueueFull or Draining."""
-        return self._intake.submit(item, cost, caller)
+        return self._intake.submit(item, cost, caller, turn)
 
     def cancel(self, ticket: Ticket, reason: str) -> None:
         """Drop an item within one step; what is in the middle of a step is answered to nobody."""

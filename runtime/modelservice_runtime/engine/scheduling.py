@@ -106,7 +106,8 @@ class Stats:
 class Ticket:
     """One submitted item. Created by `submit`, read on the event loop, marked by the torch thread.
 
-    `caller` names whose it is, for those who must keep callers apart; an empty name is anybody's.
+    `caller` names whose it is, for those who must keep callers apart; an empty name is anybody's. The queue goes by
+    `rank`.
     """
 
     __slots__ = (
@@ -121,6 +122,7 @@ class Ticket:
         "id",
         "item",
         "made",
+        "rank",
         "started_at",
         "submitted_at",
     )
@@ -130,6 +132,7 @@ class Ticket:
         self.item = item
         self.cost = cost
         self.caller = caller
+        self.rank = 0
         self.submitted_at = time.monotonic()
         self.started_at: float | None = None
         self.cancel_reason: str | None = None
@@ -178,8 +181,8 @@ class Scheduler(Protocol):
     def check_room(self) -> None:
         """Raise QueueFull or Draining when nothing more is taken, before an item is prepared for nothing."""
 
-    def submit(self, item: Any, cost: int, caller: str = "") -> Ticket:
-        """Queue an item of `cost` tokens. Raises QueueFull or Draining."""
+    def submit(self, item: Any, cost: int, caller: str = "", turn: int = 0) -> Ticket:
+        """Queue an item of `cost` tokens, the one at `turn` of its request. Raises QueueFull or Draining."""
 
     def cancel(self, ticket: Ticket, reason: str) -> None:
         """Drop the item within one step, wherever it is; its ticket fails with `Cancelled(reason)`."""

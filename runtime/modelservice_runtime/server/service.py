@@ -177,8 +177,8 @@ class Service:
             raise InvalidInput("input", f"at most {limit} inputs are taken in one request, not {len(items)}")
         tickets: list[Ticket] = []
         try:
-            for item in items:
-                tickets.append(task.scheduler.submit(item.value, item.cost, current_caller()))
+            for turn, item in enumerate(items):
+                tickets.append(task.scheduler.submit(item.value, item.cost, current_caller(), turn))
         except Exception:
             self.cancel(task, tickets, "disconnect")
             raise

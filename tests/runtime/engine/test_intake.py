@@ -58,6 +58,40 @@ def test_preempted_ticket_comes_first_when_put_back() -> None:
     assert intake.peek(2) == [first, second]
 
 
+def test_items_of_a_large_request_take_turns_with_later_requests() -> None:
+    intake = make_intake(requests=100)
+    for turn in range(5):
+        intake.submit(f"large {turn}", 1, turn=turn)
+    intake.take(intake.peek(1))
+    for name in ("a", "b"):
+        intake.submit(name, 1)
+    order = [ticket.item for ticket in intake.everything()]
+    assert order == ["large 1", "a", "large 2", "b", "large 3", "large 4"]
+
+
+def test_last_item_of_a_large_request_is_not_overtaken_for_ever() -> None:
+    intake = make_intake(requests=100)
+    for turn in range(4):
+        intake.submit(f"large {turn}", 1, turn=turn)
+    taken = []
+    for number in range(8):
+        intake.submit(f"small {number}", 1)
+        (first,) = intake.peek(1)
+        intake.take([first])
+        taken.append(first.item)
+    assert [item for item in taken if item.startswith("large")] == [f"large {turn}" for turn in range(4)]
+
+
+def test_preempted_tickets_stay_first_when_others_are_submitted() -> None:
+    intake = make_intake(requests=10)
+    tickets = [intake.submit(name, 1) for name in "abc"]
+    intake.take(tickets[:2])
+    intake.put_back(tickets[1])
+    intake.put_back(tickets[0])
+    late = intake.submit("d", 1)
+    assert intake.everything() == [*tickets, late]
+
+
 @pytest.mark.parametrize("waiting", [(1, 1), (100,)])
 def test_room_is_denied_when_not_even_the_smallest_item_would_be_taken(waiting: tuple[int, ...]) -> None:
     intake = make_intake(requests=2, tokens=100)
