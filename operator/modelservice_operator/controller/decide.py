@@ -21,6 +21,7 @@ from modelservice_operator.domain import (
     desired,
     judge_source,
     keeps_revisions,
+    kept_accounts,
     kept_children,
     look_at,
     looks_for_room,
@@ -95,7 +96,7 @@ def decide(seen: Observation, facts: Facts, manifests: Manifests, recorded: Mapp
         return Decision(None, error)
     except TemplateError as error:
         return Decision(None, SpecError(Reason.TEMPLATE_ERROR, "spec", str(error)))
-    kept = kept_children(seen.service, gate, seen.children)
+    kept = kept_children(seen.service, gate, seen.children) | kept_accounts(wanted, seen.children)
     observed = Observed(owner_uid=seen.record.uid, children=seen.children, recorded=recorded, kept=kept)
     return Decision(plan(wanted, observed), None, gate)
 

@@ -12,7 +12,7 @@ from .plan import Apply, ChildState, Delete, NameConflict, Observed, Plan, Recor
 from .pods import newest_ready
 from .preflight import OPEN, Gate, judge_source, kept_children
 from .project import project
-from .revisions import choose_revision, keeps_revisions
+from .revisions import choose_revision, keeps_revisions, kept_accounts
 from .room import looks_for_room
 from .status import compute_status, is_urgent, patience, rejected_status
 from .world import ApplyResults, Failure, ObservedState, RuntimeReport, look_at
@@ -42,6 +42,7 @@ __all__ = [
     "is_urgent",
     "judge_source",
     "keeps_revisions",
+    "kept_accounts",
     "kept_children",
     "look_at",
     "looks_for_room",

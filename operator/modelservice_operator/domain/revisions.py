@@ -11,13 +11,15 @@ turning `autoRollback` off and on. A canary is tried beside the Deployment, whic
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from ..api.kinds import DEPLOYMENT, SERVICE_ACCOUNT
 from ..api.names import TAKEN_BACK, VERIFIED_TEMPLATE
 from ..api.reasons import ConditionType, Reason
 from ..api.v1alpha1 import ModelService
+from .plan import ChildKey
 from .pods import Pods, revision_of
 from .tree import Tree, branch, text
 from .world import World, condition_of, is_late
@@ -66,6 +68,13 @@ def choose_revision(wanted: Manifest, world: World) -> Manifest:
         return _with(wanted, asked, verified, None)
     stays = back is not None or canary_weight(world.service) < 100
     return _with(wanted, verified if stays else asked, verified, back)
+
+
+def kept_accounts(manifests: Iterable[Manifest], children: Iterable[ChildKey]) -> frozenset[ChildKey]:
+    """ServiceAccounts that pods run with although the spec names another one: those of a revision gone back to."""
+    deployments = (manifest for manifest in manifests if manifest["kind"] == DEPLOYMENT.kind)
+    names = {text(deployment, "spec", "template", "spec", "serviceAccountName") for deployment in deployments}
+    return frozenset((kind, name) for kind, name in children if kind == SERVICE_ACCOUNT.kind and name in names)
 
 
 def verified_template(deployment: Tree) -> Tree:

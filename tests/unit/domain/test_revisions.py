@@ -8,6 +8,7 @@ import pytest
 from modelservice_operator.api.reasons import Reason
 from modelservice_operator.domain import ApplyResults, ObservedState, choose_revision, compute_status, look_at
 from modelservice_operator.domain.pods import revision_of
+from modelservice_operator.domain.revisions import kept_accounts
 from tests.support.builders import (
     Body,
     ModelServiceBuilder,
@@ -161,6 +162,12 @@ def test_nothing_is_taken_back_when_nothing_served_before() -> None:
 def test_revision_that_served_is_not_taken_back_when_a_replica_fails_later(served: Body) -> None:
     failing = make_pod(OLD.build(), name="c", template_hash="old").scheduled().crashed("server", 76, WORD)
     assert _choose(OLD, _live(served), _old_pod(), failing) == served
+
+
+def test_account_of_the_pods_that_run_stays_when_the_spec_names_another(taken: Body) -> None:
+    children = [("ServiceAccount", "chat"), ("ServiceAccount", "other"), ("Service", "chat")]
+    assert kept_accounts([taken], children) == {("ServiceAccount", "chat")}
+    assert kept_accounts([_wanted(NEW.with_spec(security={"serviceAccountName": "mine"}))], children) == frozenset()
 
 
 @pytest.mark.parametrize("note", ["", "{", "[]", "7", '{"spec": 3}'])
