@@ -43,6 +43,11 @@ def profile(**spec: Any) -> dict[str, Any]:
     }
 
 
+def _scheduled(backend: str = "HPA", maxReplicas: int | None = 4, **change: Any) -> dict[str, Any]:  # noqa: N803
+    schedule = {"start": "0 8 * * 1-5", "end": "0 18 * * 1-5", "replicas": 2, **change}
+    return service(autoscaling={"backend": backend, "maxReplicas": maxReplicas, "schedules": [schedule]})
+
+
 EVERYTHING = service(
     model={
         "revision": "main",
@@ -165,6 +170,18 @@ VALID = (
             }
         ),
     ),
+    Row(
+        "schedules",
+        service(
+            autoscaling={
+                "maxReplicas": 4,
+                "schedules": [
+                    {"start": "0 8 * * 1-5", "end": "30 18 * * MON-FRI", "timezone": "Europe/Berlin", "replicas": 3},
+                    {"start": "*/15 0 1,15 JAN SUN#1", "end": "0 1 * * *", "replicas": 4},
+                ],
+            }
+        ),
+    ),
     Row("KEDA with defaults", service(autoscaling={"backend": "KEDA", "maxReplicas": 2})),
     Row(
         "KEDA from zero",
@@ -220,14 +237,6 @@ NOT_YET = (
         service(scheduling={"resourceClaims": [{"name": "gpu"}]}),
         "spec.scheduling.resourceClaims",
         "use spec.accelerator",
-    ),
-    Row(
-        "schedules",
-        service(
-            autoscaling={"maxReplicas": 2, "schedules": [{"start": "0 8 * * 1-5", "end": "0 18 * * *", "replicas": 2}]}
-        ),
-        "spec.autoscaling.schedules",
-        "remove it",
     ),
     Row(
         "idle",
@@ -356,6 +365,17 @@ INVALID = (
             "name of a metric of the pods",
         )
         for query in ("", "sum(inference_tokens_total)", "a{b=c}", 'a{b="c"', "a b", 'a{b="c/d"}')
+    ),
+    *(
+        Row(f"a schedule with {words!r}", _scheduled(**{"maxReplicas": 4, **block}, **change), field, words)
+        for block, change, field, words in (
+            ({}, {"start": "0 8 * *"}, "spec.autoscaling.schedules[0].start", "minute, hour, day, month and weekday"),
+            ({}, {"end": "@daily"}, "spec.autoscaling.schedules[0].end", "such as 0 8 * * 1-5"),
+            ({}, {"timezone": "../etc"}, "spec.autoscaling.schedules[0].timezone", "such as Europe/Berlin"),
+            ({}, {"replicas": 0}, "spec.autoscaling.schedules[0].replicas", "greater than or equal to 1"),
+            ({}, {"replicas": 5}, "spec.autoscaling.schedules", "raise spec.autoscaling.maxReplicas"),
+            ({"backend": "External", "maxReplicas": None}, {}, "spec.autoscaling.schedules", "remove schedules"),
+        )
     ),
     Row(
         "a queue of no length",

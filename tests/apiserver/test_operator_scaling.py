@@ -55,3 +55,21 @@ async def test_scaled_object_comes_with_keda_and_goes_with_its_block_while_keda_
     await team.change(MODEL_SERVICE.kind, "chat", lambda body: body["spec"].pop("autoscaling"))
     await team.expect_children(*BASIC, name="chat")
     served_control_plane.kubectl("delete", "crd", SCALED_OBJECTS, "--wait=true")
+
+
+async def test_schedule_that_is_on_keeps_its_replicas_without_any_metric(operators: Operators, team: Team) -> None:
+    operators.start_leader()
+    always = {"start": "* * * * *", "end": "0 0 29 2 *", "replicas": 3}
+    await team.create("chat", autoscaling={"maxReplicas": 4, "schedules": [always]})
+    await team.create("typo", autoscaling={"maxReplicas": 4, "schedules": [{**always, "timezone": "Mars/Base"}]})
+
+    async def has_three() -> bool:
+        deployment = await team.get("Deployment", "chat")
+        return deployment is not None and deployment["spec"]["replicas"] == 3
+
+    await until_async(has_three, 30)
+    autoscaler = await team.get("HorizontalPodAutoscaler", "chat")
+    assert autoscaler is not None
+    assert autoscaler["spec"]["minReplicas"] == 3
+    refused = await team.expect_condition("typo", "SpecValid", "False", "InvalidSpec")
+    assert "no known time zone" in refused["message"]

@@ -6,6 +6,7 @@ from typing import Any
 
 from modelservice_operator.api.reasons import Reason
 from modelservice_operator.api.v1alpha1 import ModelService, RuntimeProfile
+from modelservice_operator.api.v1alpha1.scaling import Autoscaling
 from modelservice_operator.controller.keys import Key
 from modelservice_operator.controller.observe import ChildId, Observation
 from modelservice_operator.domain import (
@@ -44,10 +45,11 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class _Cause:
-    """All that the manifests of a ModelService depend on."""
+    """All that the manifests of a ModelService depend on. Schedules change `autoscaling` while the spec stays."""
 
     uid: str
     generation: int
+    autoscaling: Autoscaling | None
     profile: RuntimeProfile | None
     facts: Facts
     gate: Gate
@@ -68,7 +70,8 @@ class Manifests:
         self, key: Key, service: ModelService, profile: RuntimeProfile | None, facts: Facts, gate: Gate = OPEN
     ) -> Sequence[Manifest]:
         """Return the manifests that the spec asks for. Raises SpecError and TemplateError."""
-        cause = _Cause(service.metadata.uid, service.metadata.generation, profile, facts, gate)
+        metadata = service.metadata
+        cause = _Cause(metadata.uid, metadata.generation, service.spec.autoscaling, profile, facts, gate)
         known = self._known.get(key)
         if known is not None and known[0] == cause:
             return known[1]

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from modelservice_operator.api.kinds import BY_KIND
 from modelservice_operator.api.names import LABEL_PREFLIGHT
 from modelservice_operator.api.v1alpha1 import ModelService, RuntimeProfile
 from modelservice_operator.controller.keys import Key
-from modelservice_operator.domain import SpecError, read_profile, read_service
+from modelservice_operator.domain import SpecError, follow_schedules, read_profile, read_service
 from modelservice_operator.engine.cache import Cache, ObjectId, Record
 from modelservice_operator.kube.resources import POD, RUNTIME_PROFILE
 
@@ -21,7 +22,8 @@ class Observation:
     """One ModelService with everything that was seen around it.
 
     `pods` are those of the model, `preflights` those that looked at it. `service` is None, and `error` says why, when
-    its spec, or the profile that it names, cannot be read.
+    its spec, or the profile that it names, cannot be read. What its schedules ask for now is in it; that may change in
+    `changes_in` seconds.
     """
 
     key: Key
@@ -32,9 +34,10 @@ class Observation:
     pods: tuple[dict[str, Any], ...]
     preflights: tuple[dict[str, Any], ...] = ()
     error: SpecError | None = None
+    changes_in: float | None = None
 
 
-def observe(cache: Cache, key: Key) -> Observation | None:
+def observe(cache: Cache, key: Key, now: datetime | None = None) -> Observation | None:
     """Return what is known around `key`, or None when the ModelService is gone or being deleted."""
     record = cache.get(key.id)
     if record is None or record.body["metadata"].get("deletionTimestamp"):
@@ -45,7 +48,13 @@ def observe(cache: Cache, key: Key) -> Observation | None:
     preflights = tuple(filter(_is_preflight, pods))
     serving = tuple(pod for pod in pods if not _is_preflight(pod))
     service, profile, error = _read(cache, record)
-    return Observation(key, record, service, profile, children, serving, preflights, error)
+    changes_in = None
+    if service is not None and error is None:
+        try:
+            service, changes_in = follow_schedules(service, now or datetime.now(UTC))
+        except SpecError as unreadable:
+            error = unreadable
+    return Observation(key, record, service, profile, children, serving, preflights, error, changes_in)
 
 
 def _is_preflight(pod: Mapping[str, Any]) -> bool:

@@ -86,7 +86,7 @@ class Reconciler:
             return Outcome("NotLeading")
         except ApiError as error:
             return _retry_after(error)
-        return _outcome(decision, results, waiting)
+        return _outcome(decision, results, _sooner(waiting, seen.changes_in))
 
     async def _decide(self, seen: Observation) -> Decision:
         """Decide, and decide again if something unseen already has the name of a missing child."""
@@ -176,6 +176,10 @@ def _patience(error: ApiError) -> float:
     if isinstance(error, Invalid):
         return HOPELESS_SECONDS
     return FORBIDDEN_SECONDS if isinstance(error, Forbidden) else 0.0
+
+
+def _sooner(*delays: float | None) -> float | None:
+    return min((delay for delay in delays if delay is not None), default=None)
 
 
 def _outcome(decision: Decision, results: Sequence[Result], waiting: float | None) -> Outcome:

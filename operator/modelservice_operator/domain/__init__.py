@@ -14,6 +14,7 @@ from .preflight import OPEN, Gate, judge_source, kept_children
 from .project import project
 from .revisions import choose_revision, keeps_revisions, kept_accounts
 from .room import looks_for_room
+from .schedules import follow_schedules
 from .status import compute_status, is_urgent, patience, rejected_status
 from .world import ApplyResults, Failure, ObservedState, RuntimeReport, look_at
 
@@ -39,6 +40,7 @@ __all__ = [
     "compute_status",
     "desired",
     "diagnose",
+    "follow_schedules",
     "is_urgent",
     "judge_source",
     "keeps_revisions",

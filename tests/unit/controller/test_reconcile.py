@@ -159,3 +159,15 @@ async def test_child_is_pruned_when_its_block_is_gone(world: World) -> None:
     world.put(fresh, "MODIFIED")
     await world.settle()
     assert world.names("PodDisruptionBudget") == set()
+
+
+async def test_service_is_looked_at_again_when_a_schedule_starts_or_ends() -> None:
+    world = World()
+    await world.list_everything()
+    schedule = {"start": "* * * * *", "end": "0 0 29 2 *", "replicas": 3}
+    world.make(autoscaling={"maxReplicas": 4, "schedules": [schedule]})
+    outcomes = await world.settle()
+    assert outcomes[-1].after is not None
+    assert outcomes[-1].after <= 60
+    autoscaler = world.kube.objects["HorizontalPodAutoscaler", NAMESPACE, "chat"]
+    assert autoscaler["spec"]["minReplicas"] == 3

@@ -60,17 +60,31 @@ def _is_series(metric: Metric) -> bool:
     return metric.type != "Custom" or re.fullmatch(_SERIES, metric.query) is not None
 
 
-class Schedule(Block):
-    """A time of the week with its own bounds."""
+Cron = Annotated[
+    str,
+    Field(max_length=64),
+    matches(
+        "^[0-9A-Za-z*/,#-]+( [0-9A-Za-z*/,#-]+){4}$",
+        "must be a cron expression of minute, hour, day, month and weekday, such as 0 8 * * 1-5",
+    ),
+]
 
-    start: Annotated[str, Field(min_length=1, max_length=64)]
-    """Cron expression of its start."""
-    end: Annotated[str, Field(min_length=1, max_length=64)]
-    """Cron expression of its end."""
-    timezone: Annotated[str, Field(max_length=64)] = ""
+
+class Schedule(Block):
+    """A time of the week at which more replicas are kept."""
+
+    start: Cron
+    """When it begins, as a cron expression: minute, hour, day, month and weekday, such as 0 8 * * 1-5."""
+    end: Cron
+    """When it ends, as a cron expression."""
+    timezone: Annotated[
+        str,
+        Field(max_length=64),
+        matches("^([A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*)?$", "must be a time zone such as Europe/Berlin"),
+    ] = ""
     """Time zone of both, such as Europe/Berlin; empty means UTC."""
-    replicas: Annotated[int, Field(ge=0, le=1000)]
-    """Fewest replicas meanwhile."""
+    replicas: Annotated[int, Field(ge=1, le=1000)]
+    """Fewest replicas meanwhile, where minReplicas and other schedules do not ask for more."""
 
 
 class Idle(Block):
@@ -125,6 +139,21 @@ class Autoscaling(Block):
             reason="FieldValueRequired",
         ),
         Cel(
+            "!has(self.schedules) || size(self.schedules) == 0 || !has(self.backend) || self.backend != 'External'",
+            "External leaves the number of replicas to the scaler that writes the scale subresource; remove schedules, "
+            "or use backend: HPA",
+            lambda block: block.backend != "External" or not block.schedules,
+            field="schedules",
+        ),
+        Cel(
+            "!has(self.schedules) || !has(self.maxReplicas) || self.schedules.all(s, s.replicas <= self.maxReplicas)",
+            "must not keep more replicas than maxReplicas; lower them or raise spec.autoscaling.maxReplicas",
+            lambda block: (
+                not block.has("maxReplicas") or all(each.replicas <= block.max_replicas for each in block.schedules)
+            ),
+            field="schedules",
+        ),
+        Cel(
             "has(self.backend) && self.backend != 'HPA' || !has(self.metrics)"
             f" || self.metrics.all(m, m.type != 'Custom' || has(m.query) && m.query.matches(r'{_SERIES}'))",
             "the type Custom needs the name of a metric of the pods as its query, if need be with labels, such as "
@@ -159,7 +188,7 @@ class Autoscaling(Block):
     behavior: OpenObject = Field(default_factory=dict)
     """Speed of scaling up and down, as in a HorizontalPodAutoscaler."""
     schedules: Annotated[list[Schedule], Field(max_length=16), Atomic()] = Field(default_factory=list)
-    """Times with other bounds."""
+    """Times of the week at which more replicas are kept than minReplicas."""
     idle: Idle | None = None
     """Scaling to zero when no requests come."""
 
