@@ -5,6 +5,7 @@ registration are those that the chart makes. Pods are those of the real Deployme
 in place of each one's admin port, and the autoscaler is the real one.
 """
 
+import asyncio
 import base64
 import json
 import os
@@ -68,6 +69,13 @@ class Adapter:
         conditions = json.loads(said).get("status", {}).get("conditions", [])
         return any(each["type"] == "Available" and each["status"] == "True" for each in conditions)
 
+    def certificate(self) -> dict[str, str]:
+        """What the chart's Secret holds, and with it the authority that is registered."""
+        said = self.cluster.kubectl("get", "secret", f"{NAME}-tls", "-n", self.namespace, "-o", "json")
+        registered = self.cluster.kubectl("get", "apiservice", "v1beta2.custom.metrics.k8s.io", "-o", "json")
+        data: dict[str, str] = json.loads(said)["data"]
+        return {**data, "registered": json.loads(registered)["spec"]["caBundle"]}
+
     def stop(self) -> None:
         if self.process is not None:
             self.process.terminate()
@@ -76,8 +84,7 @@ class Adapter:
         self.cluster.kubectl("delete", "namespace", self.namespace, "--wait=false")
 
     def _write_certificate(self) -> None:
-        data = json.loads(self.cluster.kubectl("get", "secret", f"{NAME}-tls", "-n", self.namespace, "-o", "json"))
-        for name, text in data["data"].items():
+        for name, text in self.certificate().items():
             (self.folder / name).write_bytes(base64.b64decode(text))
 
     def _kubeconfig(self) -> Path:
@@ -161,6 +168,11 @@ async def _expect_replicas(team: Team, number: int) -> None:
     await until_async(so, 60, pause=0.2)
 
 
+def _ask(cluster: Cluster, team: Team, metric: str) -> list[str]:
+    path = f"/apis/custom.metrics.k8s.io/v1beta1/namespaces/{team.namespace}/pods/*/{metric}"
+    return [item["value"] for item in json.loads(cluster.kubectl("get", "--raw", path))["items"]]
+
+
 async def test_service_grows_and_shrinks_with_its_queue(
     adapter: Adapter, operators: Operators, team: Team, ports: list[AdminPort]
 ) -> None:
@@ -175,15 +187,19 @@ async def test_service_grows_and_shrinks_with_its_queue(
     await team.expect_condition("chat", "AutoscalerReady", "True", "ScalingActive", seconds=20)
     assert ports[-1].asked > 0
 
-    path = f"/apis/custom.metrics.k8s.io/v1beta1/namespaces/{team.namespace}/pods/*/inference_requests_queued"
-    said = json.loads(cluster.kubectl("get", "--raw", path))
-    assert [item["value"] for item in said["items"]] == ["10"]
+    assert _ask(cluster, team, "inference_requests_queued") == ["10"]
+    tokens = "inference_tokens_per_second?metricLabelSelector=direction%3Dprompt"
+    await asyncio.to_thread(wait_until, lambda: _ask(cluster, team, tokens) == ["0"], "a second reading")
 
     for port in ports:
         port.text = exposition(0)
     _make_ready(cluster, team, ports)
     await _expect_replicas(team, 1)
 
+    before = adapter.certificate()
+    cluster.helm("upgrade", "metrics", str(CHART), "--namespace", adapter.namespace, *OPTIONS)
+    assert adapter.certificate() == before
+    assert before["registered"] == before["ca.crt"]
     with pytest.raises(ClusterError, match="already serves custom"):
         cluster.helm("install", "second", str(CHART), "--namespace", team.namespace, *OPTIONS)
 
