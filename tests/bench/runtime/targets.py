@@ -72,5 +72,6 @@ TARGETS = {
         Target("ready-peer", "start", "cold start: until the first answer, vs transformers serve", "<", 1, "s"),
         _absolute("memory", "memory", "memory beyond weights and KV cache", 600, "MB"),
         _absolute("agreement", "agreement", "float32 greedy output identical to generate", 1, "", ">="),
+        _absolute("agreement-half", "agreement", "bfloat16 greedy output identical or rounded apart", 1, "", ">="),
     )
 }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from tests.bench.runtime.areas import encoders, generation, media, operation, overload, streams
+from tests.bench.runtime.areas import agreement, encoders, generation, media, operation, overload, streams
 from tests.bench.runtime.bench import Bench
 from tests.bench.runtime.figures import Line
 
@@ -22,4 +22,5 @@ AREAS: dict[str, Measure] = {
     "cancel": operation.measure_cancel,
     "start": operation.measure_start,
     "memory": operation.measure_memory,
+    "agreement": agreement.measure,
 }
