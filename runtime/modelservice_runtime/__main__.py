@@ -95,6 +95,13 @@ def _add_fetch(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--include", action="append", default=[], metavar="PATTERN", help="weight files to take")
     parser.add_argument("--exclude", action="append", default=[], metavar="PATTERN", help="files to leave out")
+    parser.add_argument(
+        "--parallel",
+        type=_positive,
+        default=0,
+        metavar="N",
+        help="files of a hub (default: 4), or parts of files of an object store (default: 8), fetched at the same time",
+    )
     parser.add_argument("--tries", type=_positive, default=5, help="tries in a row without progress (default: 5)")
 
 
@@ -184,6 +191,7 @@ def _fetch(options: argparse.Namespace) -> LastWord:
         include=options.include,
         exclude=options.exclude,
         retry=Retry(attempts=options.tries),
+        parallel=options.parallel,
     )
     result = fetch_model(request).to_result()
     return LastWord.of_success("fetch", f"fetched {options.uri} into {options.folder}", result)

@@ -93,7 +93,7 @@ EVERYTHING = service(
         "schedules": [],
     },
     cache={"strategy": "None"},
-    loader={"resources": {"limits": {"memory": "2Gi"}}, "startupBudgetSeconds": 600},
+    loader={"resources": {"limits": {"memory": "2Gi"}}, "parallelism": 8, "startupBudgetSeconds": 600},
     rollout={
         "strategy": "Auto",
         "maxSurge": 0,
@@ -256,7 +256,6 @@ NOT_YET = (
         "spec.cache.strategy",
         "remove spec.cache or set strategy: None",
     ),
-    Row("parallel fetching", service(loader={"parallelism": 8}), "spec.loader.parallelism", "remove it"),
     Row("retained cache", service(deletionPolicy="RetainCache"), "spec.deletionPolicy", "set it to Delete"),
 )
 

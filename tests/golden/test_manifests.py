@@ -34,7 +34,7 @@ def _hub_with_token() -> Case:
     env_from = [{"prefix": "X_", "secretRef": {"name": "extra", "optional": True}}, {"configMapRef": {"name": "more"}}]
     engine = {"dtype": "bfloat16", "maxContext": 8192, "maxConcurrency": 16}
     runtime = {"env": env, "envFrom": env_from, "args": ["--observability-log-level=debug"], "engine": engine}
-    loader = {"resources": {"limits": {"memory": "2Gi"}}, "startupBudgetSeconds": 90}
+    loader = {"resources": {"limits": {"memory": "2Gi"}}, "parallelism": 16, "startupBudgetSeconds": 90}
     return model.with_spec(runtime=runtime, loader=loader, termination={"drainSeconds": 5}).build(), None
 
 

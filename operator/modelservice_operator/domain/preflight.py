@@ -26,7 +26,7 @@ from .plan import ChildKey
 from .pods import container_status
 from .preflight_job import PreflightJob, preflight_job
 from .rollout import wanted_replicas
-from .source import source_of
+from .source import PARALLEL_FLAG, source_of
 from .tree import Tree, branch, items, number, text
 
 SKIP: Final = "skip"
@@ -141,7 +141,8 @@ def _is_adopted(service: ModelService, deployment: Tree) -> bool:
         return False
     pod = branch(deployment, "spec", "template", "spec")
     fetches = (entry for entry in items(pod, "initContainers") if text(entry, "name") == names.FETCH_CONTAINER)
-    return tuple(next(fetches, {}).get("args") or ()) == source_of(service, "").fetch_args
+    args = (arg for arg in next(fetches, {}).get("args") or () if not str(arg).startswith(PARALLEL_FLAG))
+    return tuple(args) == source_of(service, "").fetch_args
 
 
 def _pod_of(job: PreflightJob, pods: Sequence[Tree]) -> Tree:

@@ -11,6 +11,7 @@ from ..api.uri import ModelUri
 from ..api.v1alpha1 import ModelService
 
 MODEL_VOLUME: Final = "model"
+PARALLEL_FLAG: Final = "--parallel="
 
 _CREDENTIALS: Final = {"hf": ("HF_TOKEN", "token"), "https": ("HTTP_AUTHORIZATION", "authorization")}
 """Environment variable of the fetch container, and key of the Secret, by scheme. Object stores know many kinds of
@@ -46,6 +47,12 @@ def source_of(service: ModelService, pull_policy: str, resolved: str = "") -> So
     args = [*fetch_args(uri, model.uri, model_dir(service), resolved or model.revision), *_file_args(service)]
     env, env_from = credentials(uri, model.secret_ref.name if model.secret_ref else "")
     return replace(source, fetch_args=tuple(args), fetch_env=env, fetch_env_from=env_from)
+
+
+def parallel_args(service: ModelService) -> tuple[str, ...]:
+    """How many transfers the fetch container makes at once, where the spec says it."""
+    parallel = service.spec.loader.parallelism
+    return () if parallel is None else (f"{PARALLEL_FLAG}{parallel}",)
 
 
 def inspect_args(service: ModelService) -> tuple[str, ...]:

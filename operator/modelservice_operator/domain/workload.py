@@ -13,7 +13,7 @@ from .facts import Facts
 from .inspection import Inspection
 from .placement import FETCH_REQUESTS, Placement, merge_resources
 from .pod_template import pod_patch
-from .source import Source, source_of
+from .source import Source, parallel_args, source_of
 from .tracing import tracing_env
 
 SETTINGS_VOLUME: Final = "settings"
@@ -111,7 +111,7 @@ def _fetch(service: ModelService, profile: RuntimeProfile | None, source: Source
     return {
         "name": name,
         "command": [contract.RUNTIME_COMMAND],
-        "args": list(source.fetch_args),
+        "args": [*source.fetch_args, *parallel_args(service)],
         "env": container_env(service, profile, source.fetch_env),
         "env_from": [*(entry.manifest() for entry in service.spec.runtime.env_from), *source.fetch_env_from],
         "resources": merge_resources(FETCH_REQUESTS, service.spec.loader.resources),

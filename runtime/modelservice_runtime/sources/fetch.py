@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FetchRequest:
-    """What to fetch, where to, and which files of it."""
+    """What to fetch, where to, and which files of it; `parallel` transfers at once, 0 for what suits the source."""
 
     uri: str
     folder: Path
@@ -27,6 +27,7 @@ class FetchRequest:
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
     retry: Retry = field(default_factory=Retry)
+    parallel: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ def fetch_model(request: FetchRequest) -> FetchResult:
             include=request.include,
             exclude=request.exclude,
             retry=request.retry,
+            parallel=request.parallel,
         )
     elif isinstance(address, WebAddress):
         from modelservice_runtime.sources.web import fetch_from_web  # noqa: PLC0415
@@ -70,6 +72,7 @@ def fetch_model(request: FetchRequest) -> FetchResult:
             include=request.include,
             exclude=request.exclude,
             retry=request.retry,
+            parallel=request.parallel,
         )
     card = inspect_adapter(request.folder) if is_adapter(request.folder) else inspect_folder(request.folder)
     result = FetchResult(card, time.monotonic() - start)

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DEFAULT_REVISION = "main"
+PARALLEL_FILES = 4
 READ_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
 CLIENT_SETTINGS = {
@@ -65,7 +66,14 @@ class HubFile:
 
 
 def fetch_from_hub(
-    address: HubAddress, folder: Path, *, revision: str, include: Sequence[str], exclude: Sequence[str], retry: Retry
+    address: HubAddress,
+    folder: Path,
+    *,
+    revision: str,
+    include: Sequence[str],
+    exclude: Sequence[str],
+    retry: Retry,
+    parallel: int = 0,
 ) -> None:
     """Bring the selected files of a repository into `folder`; do nothing when they are there already.
 
@@ -84,7 +92,7 @@ def fetch_from_hub(
         stage = open_stage(folder, key)
         require_space(folder, total - folder_bytes(stage))
         with Progress(stage, total):
-            repository.download(files, stage)
+            repository.download(files, stage, parallel or PARALLEL_FILES)
         for file in files:
             verify_file(stage / file.path, file)
         publish(folder, Marker(address.uri, key, repository.commit, {file.path: file.size for file in files}))
@@ -165,7 +173,7 @@ class Repository:
         except errors.SafetensorsParsingError as error:
             raise UnusableModel(f"{self._id}: {_first_line(error)}") from None
 
-    def download(self, files: Sequence[HubFile], stage: Path) -> None:
+    def download(self, files: Sequence[HubFile], stage: Path, parallel: int = PARALLEL_FILES) -> None:
         """Download the files that are not complete yet."""
 
         def transfer() -> None:
@@ -176,7 +184,7 @@ class Repository:
                     revision=self.commit,
                     local_dir=stage,
                     allow_patterns=[glob.escape(file.path) for file in files],
-                    max_workers=4,
+                    max_workers=parallel,
                 )
 
         self._retry.call("downloading", transfer)

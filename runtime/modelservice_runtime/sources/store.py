@@ -33,6 +33,7 @@ def fetch_from_store(
     include: Sequence[str],
     exclude: Sequence[str],
     retry: Retry,
+    parallel: int = 0,
 ) -> None:
     """Bring the selected files below an address into `folder`; do nothing when the same version is there already.
 
@@ -56,7 +57,7 @@ def fetch_from_store(
         stage = open_stage(folder, key)
         require_space(folder, total - folder_bytes(stage))
         with Progress(stage, total):
-            download_all([_download(bucket, file, stage) for file in files], PARALLEL_READS)
+            download_all([_download(bucket, file, stage) for file in files], parallel or PARALLEL_READS)
         _verify(bucket, listed, stage)
         publish(folder, Marker(address.uri, key, version, {file.path: file.size for file in files}))
 

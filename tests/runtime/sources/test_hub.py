@@ -3,8 +3,10 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from huggingface_hub import HfApi
 
 from modelservice_runtime.errors import (
     ChecksumMismatch,
@@ -253,3 +255,19 @@ def test_inspect_looks_at_the_files_that_fetch_would_bring(hub: Hub, tmp_path: P
 def test_inspect_adds_up_the_shards_of_an_index(hub: Hub) -> None:
     ModelFolder(hub.root / "acme/parts").with_config().with_shards(3, parameters=10)
     assert inspect_model("hf://acme/parts", "", HASTY).parameters == 30
+
+
+@pytest.mark.parametrize(("asked", "at_once"), [(0, 4), (9, 9)])
+def test_files_are_fetched_as_many_at_a_time_as_asked_for(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: int, at_once: int
+) -> None:
+    seen: list[int] = []
+    real = HfApi.snapshot_download
+
+    def noted(*args: Any, **options: Any) -> Any:
+        seen.append(options["max_workers"])
+        return real(*args, **options)
+
+    monkeypatch.setattr(HfApi, "snapshot_download", noted)
+    fetch(tmp_path / "model", parallel=asked)
+    assert seen == [at_once]

@@ -1,7 +1,7 @@
 """Models come from an object store: in parallel segments, resumed, of one version, and inspected by their headers."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -166,6 +166,21 @@ def test_fetch_refuses_files_that_changed_since_they_were_inspected(store: Objec
     store.put_folder(tmp_path / "source", "team/chat")
     with pytest.raises(ModelNotFound, match=f"holds other files .*, not {seen}"):
         fetch(tmp_path / "later", revision=seen)
+
+
+@pytest.mark.parametrize(("asked", "at_once"), [(0, 8), (3, 3)])
+def test_parts_are_read_as_many_at_a_time_as_asked_for(
+    store: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: int, at_once: int
+) -> None:
+    seen: list[int] = []
+
+    def noted(downloads: Sequence[segments.Download], parallel: int) -> None:
+        seen.append(parallel)
+        segments.download_all(downloads, parallel)
+
+    monkeypatch.setattr("modelservice_runtime.sources.store.download_all", noted)
+    fetch(tmp_path / "model", parallel=asked)
+    assert seen == [at_once]
 
 
 def test_inspect_reads_the_headers_only(store: Objects, reads: list[tuple[str, int]]) -> None:

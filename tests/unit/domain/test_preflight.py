@@ -138,6 +138,13 @@ def test_service_without_a_preflight_is_left_alone_when_the_operator_is_upgraded
     assert plan(render_all(SERVICE.build(), gate=gate), Observed(OWNER_UID, live)).in_sync
 
 
+def test_number_of_transfers_is_no_part_of_the_source() -> None:
+    faster = SERVICE.with_spec(loader={"parallelism": 8})
+    assert judge(faster, live=serving(SERVICE)).is_open
+    assert judge(SERVICE, live=serving(faster)).is_open
+    assert fetch_args(render_all(faster.build()))[-1] == "--parallel=8"
+
+
 @pytest.mark.parametrize("change", [{"uri": "hf://Qwen/Other"}, {"revision": "v2"}, {"files": {"exclude": ["*.gguf"]}}])
 def test_service_without_a_preflight_gets_one_when_its_source_changes(change: Body) -> None:
     gate = judge(SERVICE.with_model(**change), live=serving(SERVICE))

@@ -238,7 +238,8 @@ class Loader(Block):
     resources: Resources = Resources()
     """Resources of the fetch container."""
     parallelism: Annotated[int, Field(ge=1, le=64)] | None = None
-    """How many files are fetched at the same time."""
+    """How many files of a hub, or parts of files of an object store, are fetched at the same time; left out is 4 and 8.
+    A web server is asked for one file after another."""
     startup_budget_seconds: Annotated[int, Field(ge=0, le=86400)] = 0
     """How long the server may take to become ready, in seconds; 0 derives it from the size of the model."""
 
