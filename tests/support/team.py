@@ -122,7 +122,7 @@ class Team:
         seen: dict[str, str] = {}
 
         async def still() -> bool:
-            now = await self._versions()
+            now = await self.versions()
             same = now == seen
             seen.clear()
             seen.update(now)
@@ -130,7 +130,8 @@ class Team:
 
         await until_async(still, 30.0, pause=seconds)
 
-    async def _versions(self) -> dict[str, str]:
+    async def versions(self) -> dict[str, str]:
+        """The resourceVersion of every ModelService and child, by uid."""
         versions = {}
         for resource in (MODEL_SERVICE, *(_resource(kind.kind) for kind in CHILD_KINDS if not kind.optional)):
             async for page in self.api.list_pages(resource, self.namespace):

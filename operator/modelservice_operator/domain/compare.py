@@ -37,7 +37,7 @@ def pick(wanted: Any, live: Any) -> Any:
         return {key: pick(value, source.get(key)) for key, value in wanted.items()}
     if isinstance(wanted, Sequence) and not isinstance(wanted, str):
         items = live if isinstance(live, list) else []
-        key = _merge_key(wanted, items)
+        key = merge_key(wanted, items)
         if key is None:
             return items
         found = {item[key]: item for item in items}
@@ -64,7 +64,7 @@ def _list_differences(wanted: Sequence[Any], live: Any, path: str) -> Iterator[s
     if not isinstance(live, list):
         yield path
         return
-    key = _merge_key(wanted, live)
+    key = merge_key(wanted, live)
     if key is not None:
         found = {item[key]: item for item in live}
         for item in wanted:
@@ -81,7 +81,7 @@ def _list_differences(wanted: Sequence[Any], live: Any, path: str) -> Iterator[s
         yield from differences(item, other, f"{path}[{position}]")
 
 
-def _merge_key(wanted: Sequence[Any], live: Sequence[Any]) -> str | None:
+def merge_key(wanted: Sequence[Any], live: Sequence[Any]) -> str | None:
     """The key that every item of both lists has, and by which no two items of one list are the same."""
     if not wanted or not all(isinstance(item, Mapping) for item in (*wanted, *live)):
         return None

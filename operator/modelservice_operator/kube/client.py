@@ -58,14 +58,18 @@ class Connection:
 class Login:
     """Credentials from a kubeconfig, or those of the pod; refreshed in the background where they expire."""
 
-    def __init__(self, configuration: Configuration, refresher: "asyncio.Task[None] | None" = None) -> None:
+    def __init__(
+        self, configuration: Configuration, refresher: "asyncio.Task[None] | None" = None, namespace: str = "default"
+    ) -> None:
         _settle_proxy(configuration)
         self._configuration = configuration
         self._refresher = refresher
+        self.namespace = namespace
+        """The namespace that the kubeconfig's context names, for those who work in one."""
 
     @classmethod
-    async def load(cls, kubeconfig: Path | None, environ: Mapping[str, str]) -> "Login":
-        """Log in with `kubeconfig`, else as the pod, else with the user's default kubeconfig.
+    async def load(cls, kubeconfig: Path | None, environ: Mapping[str, str], context: str | None = None) -> "Login":
+        """Log in with `kubeconfig`, else as the pod, else with the user's default kubeconfig; its `context`, if named.
 
         Raises ConfigException (of the client library) or OSError when there is nothing usable.
         """
@@ -74,8 +78,12 @@ class Login:
             load_incluster_config(client_configuration=configuration)
             return cls(configuration)
         path = str(kubeconfig) if kubeconfig else None
-        loader = await load_kube_config(config_file=path, client_configuration=configuration, persist_config=False)
-        return cls(configuration, asyncio.create_task(refresh_token(loader, configuration), name="token-refresh"))
+        loader = await load_kube_config(
+            config_file=path, context=context, client_configuration=configuration, persist_config=False
+        )
+        namespace = loader.current_context["context"].get("namespace") or "default"
+        refresher = asyncio.create_task(refresh_token(loader, configuration), name="token-refresh")
+        return cls(configuration, refresher, namespace)
 
     @property
     def configuration(self) -> Configuration:
@@ -115,13 +123,17 @@ def _settle_proxy(configuration: Configuration) -> None:
 class KubernetesApi:
     """See `kube.api.KubeApi`.
 
-    One instance is one connection pool: the lease has one of its own, so that load cannot starve it.
+    One instance is one connection pool: the lease has one of its own, so that load cannot starve it. With `dry_run`
+    every write is validated and answered by the API server, and stored by none.
     """
 
-    def __init__(self, login: Login, observe: Observe = _unobserved, agent: str = FIELD_MANAGER) -> None:
+    def __init__(
+        self, login: Login, observe: Observe = _unobserved, agent: str = FIELD_MANAGER, dry_run: bool = False
+    ) -> None:
         self._client = ApiClient(login.configuration)
         self._client.user_agent = f"{agent}/{__version__}"
         self._observe = observe
+        self._dry_run = dry_run
 
     async def close(self) -> None:
         """Close the connections."""
@@ -207,6 +219,8 @@ class KubernetesApi:
         content: str = "application/json",
     ) -> Body:
         started, code = time.monotonic(), 0
+        if self._dry_run and _METHODS[verb] != "GET":
+            query = [*(query or []), ("dryRun", "All")]
         try:
             code, text, retry_after = await self._send(_METHODS[verb], path, deadline, query, body, content)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -1,0 +1,103 @@
+"""What the operator would have in its cache about one ModelService, read from the API server for one look."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from modelservice_operator.api.names import LABEL_NAME
+from modelservice_operator.controller.intake import record_of
+from modelservice_operator.controller.keys import Key
+from modelservice_operator.domain import Facts
+from modelservice_operator.engine.cache import Cache
+from modelservice_operator.kube.api import Body, KubeApi
+from modelservice_operator.kube.errors import ApiError, NotFound
+from modelservice_operator.kube.resources import CHILDREN, OURS, POD, RUNTIME_PROFILE, Resource
+from modelservice_operator.settings import ENV_PREFIX, Settings
+
+_DEPLOYMENT = Resource(
+    "Deployment",
+    "apps",
+    "v1",
+    "deployments",
+    selector="app.kubernetes.io/component=operator,app.kubernetes.io/part-of=modelservice",
+)
+_SETTINGS = ("default_runtime_image", "image_pull_policy", "prometheus_url")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The cache that the operator's code reads, and the same objects as the API server has them."""
+
+    cache: Cache = field(default_factory=Cache)
+    raw: dict[tuple[str, str], Body] = field(default_factory=dict)
+
+    def add(self, resource: Resource, body: Mapping[str, Any]) -> None:
+        """Take an object; one that only a dry run has made has no version yet."""
+        metadata = {"resourceVersion": "0", "uid": "", **body["metadata"]}
+        self.cache.upsert(record_of(resource, {**body, "metadata": metadata}))
+        self.raw[resource.kind, metadata["name"]] = dict(body)
+
+
+async def list_all(api: KubeApi, resource: Resource, namespace: str = "") -> list[Body]:
+    """Every object that the resource's selector matches."""
+    return [item async for page in api.list_pages(resource, namespace) for item in page.items]
+
+
+async def look_around(api: KubeApi, key: Key, optional_kinds: Iterable[str], profiles: Iterable[Body]) -> Surroundings:
+    """Read the children and pods of `key` and all profiles; those of `profiles` stand for the stored ones."""
+    around = Surroundings()
+    given = {body["metadata"]["name"]: body for body in profiles}
+    stored = {body["metadata"]["name"]: body for body in await list_all(api, RUNTIME_PROFILE)}
+    for body in (stored | given).values():
+        around.add(RUNTIME_PROFILE, body)
+    served = [resource for resource in CHILDREN if not resource.optional or resource.kind in set(optional_kinds)]
+    mine = [replace(resource, selector=f"{OURS},{LABEL_NAME}={key.name}") for resource in (*served, POD)]
+    for resource, bodies in zip(
+        mine, await asyncio.gather(*(list_all(api, r, key.namespace) for r in mine)), strict=True
+    ):
+        for body in bodies:
+            around.add(resource, body)
+    return around
+
+
+async def read_facts(api: KubeApi, given: Mapping[str, str]) -> tuple[Facts, str]:
+    """What the operator of the cluster knows, and a note where that had to be guessed.
+
+    `given` are settings that the user knows better.
+    """
+    optional = [resource for resource in CHILDREN if resource.optional]
+    served = await asyncio.gather(*(api.serves(resource) for resource in optional))
+    found, note = await _settings_of_operator(api)
+    settings = Settings.model_validate({**found, **given})
+    facts = Facts(
+        default_runtime_image=settings.default_runtime_image,
+        image_pull_policy=settings.image_pull_policy,
+        optional_kinds=frozenset(r.kind for r, is_served in zip(optional, served, strict=True) if is_served),
+        operator_namespace=settings.namespace,
+        prometheus_url=settings.prometheus_url,
+    )
+    return facts, "" if given else note
+
+
+async def _settings_of_operator(api: KubeApi) -> tuple[dict[str, str], str]:
+    """The settings that the operator's Deployment gives it."""
+    try:
+        deployments = await list_all(api, _DEPLOYMENT)
+    except ApiError as error:
+        return {}, f"the operator's settings could not be read, its defaults are assumed: {error.message}"
+    if not deployments:
+        return {}, "no Deployment of the operator was found, its default settings are assumed; see --runtime-image"
+    container = deployments[0]["spec"]["template"]["spec"]["containers"][0]
+    given = {entry["name"]: entry.get("value", "") for entry in container.get("env") or ()}
+    known = {name: given.get(ENV_PREFIX + name.upper(), "") for name in _SETTINGS}
+    namespace = deployments[0]["metadata"]["namespace"]
+    return {"namespace": namespace, **{name: value for name, value in known.items() if value}}, ""
+
+
+async def find(api: KubeApi, resource: Resource, namespace: str, name: str) -> Body | None:
+    """One object, or None."""
+    try:
+        return await api.get(resource, namespace, name)
+    except NotFound:
+        return None
