@@ -160,9 +160,13 @@ def _agrees(packed: PackedLinear, weight: Any) -> bool:
 
 
 def let_go_of_files(model: Any) -> None:
-    """Copy what is left of the weights, since each is a view of a mapped file, which would stay in memory whole."""
+    """Copy what is left of the weights, since each lies in a mapped file, which would stay in memory whole.
+
+    Memory that torch did not allocate itself cannot be resized; that tells it, whether a storage is all of the file or
+    only the part of one weight.
+    """
     for tensor in (*model.parameters(), *model.buffers()):
         if type(tensor) is PackedWeight or tensor.device.type != "cpu":
             continue
-        if tensor.untyped_storage().nbytes() > tensor.numel() * tensor.element_size():
+        if not tensor.untyped_storage().resizable():
             tensor.data = tensor.data.clone()

@@ -153,6 +153,7 @@ def test_model_that_asks_its_layers_for_their_dtype_is_packed_without_a_second_c
 def test_loaded_model_keeps_no_view_of_the_file_and_writes_the_same_text(tmp_path: Path) -> None:
     folder = make_decoder(tmp_path / "decoder")
     model = load_model(AutoModelForCausalLM, open_folder(folder), Settings(), Placement("cpu", "float32"))
+    assert str(folder) not in Path("/proc/self/maps").read_text()
     plain = AutoModelForCausalLM.from_pretrained(folder)
     assert len(packed_in(model)) == 22
     assert all(
