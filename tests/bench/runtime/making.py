@@ -27,8 +27,8 @@ from tests.bench.runtime.words import WORDS, text
 VOCABULARY = 16000
 START, END, PAD, CLASS, SEPARATOR = "<s>", "</s>", "<pad>", "[CLS]", "[SEP]"
 UNSPOKEN = 5 + 256
-"""Special tokens and single bytes, which come first: with no embedding they are never the likeliest, so that each token
-of an answer is text."""
+"""Special tokens and single bytes, which come first. With no embedding they are never the likeliest, nor are numbers
+beyond the tokenizer's last token, so that each token of an answer is text."""
 TEMPLATE = (
     "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
     "{% if add_generation_prompt %}assistant: {% endif %}"
@@ -52,9 +52,9 @@ def make_llama(folder: Path, hidden: int, layers: int, heads: int, key_heads: in
         initializer_range=0.1,
     )
     model = LlamaForCausalLM(config)
-    model.model.embed_tokens.weight.data[:UNSPOKEN] = 0
+    tokens, weights = _save_tokenizer(folder, chat=True), model.model.embed_tokens.weight.data
+    weights[:UNSPOKEN] = weights[tokens:] = 0
     model.save_pretrained(folder)
-    _save_tokenizer(folder, chat=True)
 
 
 def make_bert(folder: Path, hidden: int, layers: int, heads: int) -> None:
@@ -93,7 +93,8 @@ RECIPES: dict[str, Callable[[Path], None]] = {
 }
 
 
-def _save_tokenizer(folder: Path, *, chat: bool) -> None:
+def _save_tokenizer(folder: Path, *, chat: bool) -> int:
+    """Save a tokenizer of at most `VOCABULARY` tokens; return how many it has."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -113,6 +114,7 @@ def _save_tokenizer(folder: Path, *, chat: bool) -> None:
         )
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps(_tokenizer_config(chat), indent=2))
+    return int(tokenizer.get_vocab_size())
 
 
 def _tokenizer_config(chat: bool) -> dict[str, Any]:
