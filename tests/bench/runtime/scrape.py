@@ -1,4 +1,6 @@
-"""Reads the runtime's metrics."""
+"""Reads the runtime's metrics and status."""
+
+from typing import Any
 
 import aiohttp
 
@@ -9,6 +11,12 @@ async def scrape(server: Server) -> str:
     """Return the metrics in Prometheus' text format."""
     async with aiohttp.ClientSession() as session, session.get(server.admin + "/metrics") as answer:
         return await answer.text()
+
+
+async def read_status(server: Server) -> Any:
+    """Return what /status tells."""
+    async with aiohttp.ClientSession() as session, session.get(server.admin + "/status") as answer:
+        return await answer.json()
 
 
 def summed(metrics: str, name: str) -> float:

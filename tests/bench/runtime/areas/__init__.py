@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from tests.bench.runtime.areas import agreement, encoders, generation, media, operation, overload, streams
+from tests.bench.runtime.areas import agreement, encoders, generation, int8, media, operation, overload, streams
 from tests.bench.runtime.bench import Bench
 from tests.bench.runtime.figures import Line
 
@@ -17,6 +17,7 @@ AREAS: dict[str, Measure] = {
     "speech": media.measure_speech,
     "images": media.measure_images,
     "pictures": media.measure_pictures,
+    "int8": int8.measure,
     "overload": overload.measure,
     "probes": operation.measure_probes,
     "cancel": operation.measure_cancel,
