@@ -73,8 +73,7 @@ async def test_writes_stay_within_children_plus_two_when_a_preflight_passes(oper
     await until_async(is_told, 20)
     await team.quiet()
     writes = operators.audit.writes()
-    told_that_there_is_no_node = 1
-    assert len(writes) <= 4 + 2 + told_that_there_is_no_node, describe(writes)
+    assert len(writes) <= 4 + 2, describe(writes)
 
 
 async def test_wrong_address_makes_no_pod_of_the_model_and_the_right_one_is_looked_up_at_once(

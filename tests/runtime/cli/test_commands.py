@@ -129,7 +129,7 @@ def test_fetch_ends_at_once_on_sigterm_and_goes_on_later(runtime: Runtime, tmp_p
         (("fetch", "hf://acme/chat", "{tmp}/m", "--tries", "0"), 64, "BadSettings", "--tries"),
         (("inspect", "{tmp}/none"), 66, "ModelNotFound", "no folder"),
         (("inspect", "{tmp}/pickled"), 65, "UnsupportedModel", "may run code"),
-        (("inspect", "https://example.org/m.safetensors"), 64, "BadSettings", "fetch the model"),
+        (("inspect", "https://example.org/config.json"), 64, "BadSettings", "neither an archive"),
         (("serve",), 64, "BadSettings", "no model is named"),
         (("serve", "--nonsense"), 64, "BadSettings", "--nonsense"),
         (("serve", "--server-port", "x"), 64, "BadSettings", "--server-port"),
