@@ -1,11 +1,13 @@
 """Preflights with the real Job controller; the test stands in for the kubelet and says how the pods ended."""
 
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from modelservice_operator.api.names import PREFLIGHT
+from modelservice_operator.kube.errors import Conflict
 from modelservice_operator.kube.resources import MODEL_SERVICE, POD, Resource
 from tests.support.operators import Operators, describe
 from tests.support.polling import until_async
@@ -39,15 +41,33 @@ async def _end(team: Team, pod: Body, code: int, word: str, phase: str) -> None:
     binding = Resource("Binding", "", "v1", f"pods/{pod['metadata']['name']}/binding")
     target = {"apiVersion": "v1", "kind": "Node", "name": "node-1"}
     metadata = {"namespace": team.namespace, "name": pod["metadata"]["name"]}
-    await team.api.create(binding, {"apiVersion": "v1", "kind": "Binding", "metadata": metadata, "target": target})
+    body = {"apiVersion": "v1", "kind": "Binding", "metadata": metadata, "target": target}
+    await _until_accepted(lambda: team.api.create(binding, body))
     times = {"startedAt": "2026-01-31T08:00:00Z", "finishedAt": "2026-01-31T08:00:02Z"}
     ended = {"exitCode": code, "reason": "Completed" if code == 0 else "Error", "message": word, **times}
     state = {"state": {"terminated": ended}, "lastState": {}, "ready": False, "restartCount": 0}
     status = {"name": "preflight", "image": "runtime", "imageID": "", **state}
-    current = await team.api.get(POD, team.namespace, pod["metadata"]["name"])
     patch = {"phase": phase, "containerStatuses": [status]}
-    version = current["metadata"]["resourceVersion"]
-    await team.api.patch_status(POD, team.namespace, pod["metadata"]["name"], patch, version)
+
+    async def report() -> None:
+        current = await team.api.get(POD, team.namespace, pod["metadata"]["name"])
+        version = current["metadata"]["resourceVersion"]
+        await team.api.patch_status(POD, team.namespace, pod["metadata"]["name"], patch, version)
+
+    await _until_accepted(report)
+
+
+async def _until_accepted(write: Callable[[], Awaitable[object]]) -> None:
+    """Write again while the scheduler or the Job controller wrote the pod at the same moment."""
+
+    async def accepted() -> bool:
+        try:
+            await write()
+        except Conflict:
+            return False
+        return True
+
+    await until_async(accepted, 10)
 
 
 async def _pass(team: Team, args: str = "") -> None:
