@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import torch
 from transformers.cache_utils import Cache, DynamicCache, EncoderDecoderCache
 
+from modelservice_runtime.engine.prefix_cache import NoStore
 from modelservice_runtime.engine.slot_cache import LENGTH_STEP, SlotCache, SlotLayer, Window
 from modelservice_runtime.errors import UnusableModel
 from modelservice_runtime.models.decoder import VERIFY_TOLERANCE
@@ -84,6 +85,7 @@ class Seq2SeqDecoder:
     """
 
     group_rows = 1
+    prefixes = NoStore()  # an answer's beginning depends on its source
 
     def __init__(
         self, parts: Parts, sample: Any, longest_source: int, max_length: int, max_rows: int, budget_bytes: int
