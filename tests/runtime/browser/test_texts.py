@@ -50,10 +50,11 @@ def test_chat_streams_an_answer_and_shows_its_speed_and_code(browser: Browser, c
         take_screens(page, "chat")
 
 
-def test_chat_stops_when_the_button_is_pressed(browser: Browser, chat: RunningServer) -> None:
-    with opened(browser, chat) as page:
+def test_chat_stops_when_the_button_is_pressed(browser: Browser, tmp_path: Path) -> None:
+    with running(make_decoder(tmp_path, context=4096)) as server, opened(browser, server) as page:
         page.get_by_text("Options").click()
-        page.get_by_label("Tokens at most").fill("200")
+        page.get_by_label("Tokens at most").fill("3900")
+        page.get_by_label("Temperature").fill("0")
         page.get_by_label("Message").fill("Say something long")
         page.get_by_role("button", name="Send").click()
         page.get_by_role("button", name="Stop").click()
