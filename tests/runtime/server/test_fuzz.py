@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.cases import fuzz
-from tests.runtime.support.server import running
+from tests.runtime.support.server import running, wait_until
 
 pytestmark = pytest.mark.torch
 
@@ -18,4 +18,4 @@ def test_generated_requests_are_answered_without_a_5xx(family: str, request: pyt
         assert findings.failures == []
         assert {200, 400} <= set(findings.statuses)
         assert server.admin.get("/readyz").status_code == 200
-        assert server.stats() == {"running": 0, "queued": 0}
+        wait_until(lambda: server.stats() == {"running": 0, "queued": 0}, "the end of all work", 10)
