@@ -66,7 +66,8 @@ class Metrics:
         self._vllm = vllm
         self._adapters = adapters
         self._make_http(self.registry)
-        self._make_engine(self.registry)
+        self._make_times(self.registry)
+        self._make_work(self.registry)
         self._make_model(self.registry)
 
     def _make_http(self, registry: CollectorRegistry) -> None:
@@ -87,7 +88,7 @@ class Metrics:
             registry=registry,
         )
 
-    def _make_engine(self, registry: CollectorRegistry) -> None:
+    def _make_times(self, registry: CollectorRegistry) -> None:
         name = ("model",)
         self._cancelled = Counter(
             "inference_requests_cancelled",
@@ -130,6 +131,9 @@ class Metrics:
             buckets=NEXT_TOKEN,
             registry=registry,
         )
+
+    def _make_work(self, registry: CollectorRegistry) -> None:
+        name = ("model",)
         self._tokens = Counter("inference_tokens", "Tokens read and made", ("model", "direction"), registry=registry)
         self._request_tokens = Histogram(
             "inference_request_tokens",
