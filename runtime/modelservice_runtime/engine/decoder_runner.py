@@ -3,15 +3,22 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from modelservice_runtime.engine.prefix_cache import PrefixStore
+
 
 class DecoderRunner(Protocol):
     """Runs the model over the rows of a slot cache; all calls on the torch thread.
 
-    `group_rows` is how many rows one prefill may compute together; 1 where the model cannot.
+    `group_rows` is how many rows one prefill may compute together; 1 where the model cannot. `prefixes` keeps the
+    beginnings of prompts; `NoStore` where a beginning depends on more than its tokens.
     """
 
     max_length: int
     group_rows: int
+
+    @property
+    def prefixes(self) -> PrefixStore:
+        """Where the beginnings of prompts are kept."""
 
     def fits(self, rows: int, length: int) -> bool:
         """Tell whether the cache's budget holds `rows` sequences of up to `length` positions."""

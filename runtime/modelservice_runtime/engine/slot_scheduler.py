@@ -24,7 +24,7 @@ from modelservice_runtime.engine.decoder_runner import DecoderRunner
 from modelservice_runtime.engine.generation import Generation, Sequence
 from modelservice_runtime.engine.intake import Intake
 from modelservice_runtime.engine.prefill import Chunk, Group, PrefillPace
-from modelservice_runtime.engine.prefix_cache import NoStore, PrefixCache
+from modelservice_runtime.engine.prefix_cache import PrefixCache
 from modelservice_runtime.engine.queued import QueuedScheduler
 from modelservice_runtime.engine.sampling import apply_rules, choose_tokens, measure_token
 from modelservice_runtime.engine.scheduling import Meter, Outbox, Stats, Ticket, TokenLogprob
@@ -34,19 +34,13 @@ class SlotScheduler(QueuedScheduler):
     """Implements `Scheduler` for `Generation` items; `prefill_tokens` bounds the prompt tokens of a step."""
 
     def __init__(
-        self,
-        runner: DecoderRunner,
-        intake: Intake,
-        outbox: Outbox,
-        meter: Meter,
-        prefill_tokens: int,
-        prefixes: PrefixCache | None = None,
+        self, runner: DecoderRunner, intake: Intake, outbox: Outbox, meter: Meter, prefill_tokens: int
     ) -> None:
         super().__init__(intake, outbox, meter)
         self._runner = runner
         self._answers = Answers(outbox, meter, runner.max_length)
         self._pace = PrefillPace(prefill_tokens)
-        self._prefixes = prefixes or PrefixCache(NoStore())
+        self._prefixes = PrefixCache(runner.prefixes)
         self._decoding: list[Sequence] = []  # rows from 0
         self._filling: list[Sequence] = []  # the rows after them
         self._preempted: dict[int, Sequence] = {}

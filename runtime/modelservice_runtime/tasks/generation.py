@@ -10,7 +10,6 @@ from transformers import AutoModelForCausalLM
 from modelservice_runtime.config import Settings
 from modelservice_runtime.engine.generation import Completion, Generation
 from modelservice_runtime.engine.paged_scheduler import PagedScheduler
-from modelservice_runtime.engine.prefix_cache import PrefixCache
 from modelservice_runtime.engine.sampling import LogitRules, Sampling
 from modelservice_runtime.engine.scheduling import Scheduler, TokenLogprob
 from modelservice_runtime.engine.slot_scheduler import SlotScheduler
@@ -196,7 +195,7 @@ def _make_scheduler(context: TaskContext, runner: CausalDecoder | PagedDecoder) 
     ends = context.intake, context.outbox, context.meter
     if isinstance(runner, PagedDecoder):
         return PagedScheduler(runner, *ends, context.settings.engine.max_concurrency)
-    return SlotScheduler(runner, *ends, PREFILL_TOKENS, PrefixCache(runner.prefixes))
+    return SlotScheduler(runner, *ends, PREFILL_TOKENS)
 
 
 def _make_runner(model: Any, context: TaskContext, placement: Placement) -> CausalDecoder | PagedDecoder:

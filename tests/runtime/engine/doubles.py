@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from modelservice_runtime.engine.prefix_cache import BLOCK
+from modelservice_runtime.engine.prefix_cache import BLOCK, NoStore, PrefixStore
 
 
 class ImmediateLoop:
@@ -54,6 +54,7 @@ class CountingRunner:
         self.sources: dict[int, Any] = {}
         self.batches: list[int] = []
         self.fail_next: Exception | None = None
+        self.prefixes: PrefixStore = NoStore()
         self._max_rows = max_rows
         self._budget = budget
 

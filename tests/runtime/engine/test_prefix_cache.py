@@ -5,7 +5,7 @@ import pytest
 
 from modelservice_runtime.engine.generation import Completion, Generation
 from modelservice_runtime.engine.intake import Intake, QueueLimits
-from modelservice_runtime.engine.prefix_cache import BLOCK, PrefixCache, PrefixIndex
+from modelservice_runtime.engine.prefix_cache import BLOCK, PrefixIndex
 from modelservice_runtime.engine.sampling import Sampling
 from modelservice_runtime.engine.scheduling import Done, Failed, Outbox, PrefixCounts, Ticket
 from modelservice_runtime.engine.slot_scheduler import SlotScheduler
@@ -20,10 +20,10 @@ class Bench:
 
     def __init__(self, blocks: int = 32, prefill_tokens: int = 256, **rows: Any) -> None:
         self.runner = CountingRunner(**{"max_length": 256, "group_rows": 4, **rows})
-        self.store = TokenStore(self.runner, blocks)
+        self.store = self.runner.prefixes = TokenStore(self.runner, blocks)
         self.meter = RememberingMeter()
         ends = Intake(QueueLimits(100, 100_000, 60), lambda: None), Outbox(ImmediateLoop()), self.meter  # type: ignore[arg-type]
-        self.scheduler = SlotScheduler(self.runner, *ends, prefill_tokens, PrefixCache(self.store))
+        self.scheduler = SlotScheduler(self.runner, *ends, prefill_tokens)
 
     def submit(self, prompt: Sequence[int], new: int = 3, caller: str = "", source: Any = None) -> Ticket:
         generation = Generation(list(prompt), new, Sampling(), frozenset(), Silent(), source=source)
