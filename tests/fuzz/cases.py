@@ -12,7 +12,8 @@ from schemathesis import Case, GenerationMode
 
 from tests.runtime.support.server import RunningServer
 
-TIMEOUT_SECONDS = 60
+PATIENCE_SECONDS = 30
+"""How long past the server's own limit for a request its answer is waited for: later is a hang, earlier is not."""
 FOREIGN_EVERY = 10
 SEED = 7
 Operation = Any
@@ -85,11 +86,17 @@ def _aim(case: Case, model: str) -> None:
 
 def _send(server: RunningServer, case: Case, findings: Findings) -> None:
     label = f"{case.method} {case.path}"
+    timeout = server.settings.limits.request_seconds + PATIENCE_SECONDS
     try:
-        answer = case.call(base_url=str(server.http.base_url).rstrip("/"), timeout=TIMEOUT_SECONDS)
+        answer = case.call(base_url=str(server.http.base_url).rstrip("/"), timeout=timeout)
     except Exception as error:
-        findings.failures.append(f"{label}: no answer ({type(error).__name__}: {error})")
+        findings.failures.append(f"{label}: no answer ({type(error).__name__}: {error}) {_request(case)}")
         return
     findings.statuses[answer.status_code] += 1
     if answer.status_code >= 500:
-        findings.failures.append(f"{label}: {answer.status_code} {answer.text[:200]} {case.as_curl_command()[:600]}")
+        findings.failures.append(f"{label}: {answer.status_code} {answer.text[:200]} {_request(case)}")
+
+
+def _request(case: Case) -> str:
+    """Return the beginning of the command that sends the request again."""
+    return str(case.as_curl_command())[:600]
