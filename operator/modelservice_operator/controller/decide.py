@@ -29,6 +29,7 @@ from modelservice_operator.domain import (
     plan,
     settle_revisions,
 )
+from modelservice_operator.engine.packing import pack, unpack
 from modelservice_operator.render import Renderer, TemplateError, stamp
 
 Manifest = dict[str, Any]
@@ -64,7 +65,7 @@ class Manifests:
 
     def __init__(self) -> None:
         self._renderer = Renderer()
-        self._known: dict[Key, tuple[_Cause, Sequence[Manifest]]] = {}
+        self._known: dict[Key, tuple[_Cause, bytes]] = {}
 
     def of(
         self, key: Key, service: ModelService, profile: RuntimeProfile | None, facts: Facts, gate: Gate = OPEN
@@ -74,10 +75,10 @@ class Manifests:
         cause = _Cause(metadata.uid, metadata.generation, service.spec.autoscaling, profile, facts, gate)
         known = self._known.get(key)
         if known is not None and known[0] == cause:
-            return known[1]
+            return tuple(unpack(known[1]))
         children = desired(service, profile, facts, gate)
         manifests = tuple(self._renderer.render(child.template, child.values) for child in children)
-        self._known[key] = cause, manifests
+        self._known[key] = cause, pack(manifests)
         return manifests
 
     def forget(self, key: Key) -> None:

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 def record_of(resource: Resource, raw: Mapping[str, Any]) -> Record:
     """Project a raw object into a cache record."""
     metadata = raw["metadata"]
-    return Record(
+    return Record.of(
         id=ObjectId(resource.kind, metadata.get("namespace", ""), metadata["name"]),
         uid=metadata["uid"],
         version=int(metadata["resourceVersion"]),

@@ -40,14 +40,17 @@ class Observation:
 def observe(cache: Cache, key: Key, now: datetime | None = None) -> Observation | None:
     """Return what is known around `key`, or None when the ModelService is gone or being deleted."""
     record = cache.get(key.id)
-    if record is None or record.body["metadata"].get("deletionTimestamp"):
+    if record is None:
+        return None
+    body = record.body
+    if body["metadata"].get("deletionTimestamp"):
         return None
     members = cache.of_parent(key)
-    children = {(r.id.kind, r.id.name): dict(r.body) for r in members if r.id.kind in BY_KIND}
-    pods = [dict(r.body) for r in members if r.id.kind == POD.kind]
+    children = {(r.id.kind, r.id.name): r.body for r in members if r.id.kind in BY_KIND}
+    pods = [r.body for r in members if r.id.kind == POD.kind]
     preflights = tuple(filter(_is_preflight, pods))
     serving = tuple(pod for pod in pods if not _is_preflight(pod))
-    service, profile, error = _read(cache, record)
+    service, profile, error = _read(cache, body)
     changes_in = None
     if service is not None and error is None:
         try:
@@ -61,10 +64,10 @@ def _is_preflight(pod: Mapping[str, Any]) -> bool:
     return LABEL_PREFLIGHT in (pod["metadata"].get("labels") or {})
 
 
-def _read(cache: Cache, record: Record) -> tuple[ModelService | None, RuntimeProfile | None, SpecError | None]:
+def _read(cache: Cache, body: dict[str, Any]) -> tuple[ModelService | None, RuntimeProfile | None, SpecError | None]:
     service = None
     try:
-        service = read_service(record.body).model_copy(update={"status": record.body.get("status") or {}})
+        service = read_service(body).model_copy(update={"status": body.get("status") or {}})
         return service, _profile_of(cache, service), None
     except SpecError as error:
         return service, None, error
@@ -76,6 +79,7 @@ def _profile_of(cache: Cache, service: ModelService) -> RuntimeProfile | None:
     if reference is not None:
         named = cache.get(ObjectId(RUNTIME_PROFILE.kind, "", reference.name))
         return None if named is None else read_profile(named.body)
-    defaults = [r for r in cache.of_kind(RUNTIME_PROFILE.kind) if (r.body.get("spec") or {}).get("default")]
-    first = min(defaults, key=lambda r: r.id.name, default=None)
-    return None if first is None else read_profile(first.body)
+    bodies = [record.body for record in cache.of_kind(RUNTIME_PROFILE.kind)]
+    defaults = [body for body in bodies if (body.get("spec") or {}).get("default")]
+    first = min(defaults, key=lambda body: str(body["metadata"]["name"]), default=None)
+    return None if first is None else read_profile(first)

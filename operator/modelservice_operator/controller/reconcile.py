@@ -6,7 +6,6 @@ stops another.
 """
 
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -70,7 +69,7 @@ class Reconciler:
         self._manifests = Manifests()
         self._applier = Applier(api, intake, may_write)
         self._status = StatusWriter(api, intake)
-        self._recorded: defaultdict[Key, dict[ChildId, Recorded]] = defaultdict(dict)
+        self._recorded: dict[Key, dict[ChildId, Recorded]] = {}
 
     async def reconcile(self, key: Key) -> Outcome:
         """Bring the children and the status of `key` to what its spec asks for."""
@@ -90,7 +89,7 @@ class Reconciler:
 
     async def _decide(self, seen: Observation) -> Decision:
         """Decide, and decide again if something unseen already has the name of a missing child."""
-        recorded = self._recorded[seen.key]
+        recorded = self._recorded.get(seen.key, {})
         decision = decide(seen, self._facts(), self._manifests, recorded)
         unseen = await self._applier.find_unseen(_missing(seen, decision))
         if not unseen:
@@ -104,8 +103,14 @@ class Reconciler:
             if isinstance(result.action, Apply) and result.answer is not None:
                 manifest = result.action.manifest
                 child = manifest["kind"], manifest["metadata"]["name"]
-                self._recorded[key][child] = remember(manifest, result.answer)
+                self._keep(key, child, remember(manifest, result.answer))
         return results
+
+    def _keep(self, key: Key, child: ChildId, recorded: Recorded | None) -> None:
+        if recorded is not None:
+            self._recorded.setdefault(key, {})[child] = recorded
+        elif key in self._recorded:
+            self._recorded[key].pop(child, None)
 
     async def _report(self, key: Key, decision: Decision, results: Sequence[Result]) -> float | None:
         """Write the status of what is there now; return in how many seconds to come back if it has to wait."""

@@ -143,9 +143,12 @@ def plan(desired: Sequence[Mapping[str, Any]], observed: Observed) -> Plan:
     return Plan(tuple(actions), tuple(conflicts), tuple(states), waiting)
 
 
-def remember(manifest: Mapping[str, Any], response: Mapping[str, Any]) -> Recorded:
-    """Record what the API server answered to the apply of a manifest."""
-    return Recorded(_digest_of(manifest), pick(_owned(manifest), response))
+def remember(manifest: Mapping[str, Any], response: Mapping[str, Any]) -> Recorded | None:
+    """Record what the API server answered to the apply of a manifest; None when it has every field as written."""
+    owned = _owned(manifest)
+    if next(differences(owned, response), None) is None:
+        return None
+    return Recorded(_digest_of(manifest), pick(owned, response))
 
 
 def _step(

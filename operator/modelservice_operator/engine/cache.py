@@ -9,13 +9,15 @@ Watch streams and lists overlap, repeat and arrive late, so nothing may depend o
   notice a deletion that the stream lost.
 
 Versions are compared as integers. The cache holds whatever body the caller kept (a projection, never the whole
-object) and groups the records by their parent, the key of the work queue.
+object), packed, and groups the records by their parent, the key of the work queue.
 """
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from modelservice_operator.engine.packing import pack, unpack
 
 TOMBSTONES = 4096
 """How many deletions are remembered.
@@ -44,7 +46,18 @@ class Record:
     uid: str
     version: int
     parent: Hashable | None
-    body: Mapping[str, Any]
+    packed: bytes
+
+    @staticmethod
+    def of(id: ObjectId, uid: str, version: int, parent: Hashable | None, body: Mapping[str, Any]) -> "Record":
+        """Make a record of a body of plain JSON values."""
+        return Record(id, uid, version, parent, pack(body))
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The projected body: a new copy each time, which the caller may keep and change."""
+        body: dict[str, Any] = unpack(self.packed)
+        return body
 
 
 class Cache:

@@ -10,7 +10,8 @@ What the settings below guard against, each of them seen to happen with stock se
 * the end of the process when the API server is away for longer than the stock retries (endless backoff);
 * a watch that hangs for ever (inactivity, server and client timeouts);
 * a pause imposed by some peering object in the cluster (standalone);
-* SIGKILL of the whole process some time after a watcher was stopped (no ultimate timeout).
+* SIGKILL of the whole process some time after a watcher was stopped (no ultimate timeout);
+* a memory of every object that was ever seen, for handlers that this operator does not have (no memories).
 
 kopf's own supervision cancels every task of the loop when it ends, and its scanning of CRDs downloads all of them.
 Therefore the tasks are spawned and supervised here, with scanning off, one set for the kinds that always exist and
@@ -24,6 +25,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import kopf
+from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from modelservice_operator.engine.backoff import Backoff
 from modelservice_operator.kube.api import PAGE
@@ -67,6 +69,16 @@ class _NoProgress(kopf.ProgressStorage):  # type: ignore[misc]
 
     def clear(self, *, essence: Any) -> Any:
         return essence
+
+
+class _NoMemories(ResourceMemories):  # type: ignore[misc]
+    """kopf keeps a memory of each object, 2 KB, for handlers that this operator does not have."""
+
+    async def recall(self, raw_body: Any, **_: Any) -> ResourceMemory:
+        return ResourceMemory()
+
+    async def forget(self, raw_body: Any) -> None:
+        return None
 
 
 def _settings(resources: Sequence[Resource]) -> kopf.OperatorSettings:
@@ -117,6 +129,7 @@ class Watch:
         tasks = await kopf.spawn_tasks(
             registry=self._registry(),
             settings=_settings(self._resources),
+            memories=_NoMemories(),
             standalone=True,
             clusterwide=not self._namespaces,
             namespaces=self._namespaces,

@@ -2,7 +2,7 @@ from modelservice_operator.engine.cache import TOMBSTONES, Cache, ObjectId, Reco
 
 
 def make_record(name: str = "chat", version: int = 1, uid: str = "u1", parent: str | None = "p") -> Record:
-    return Record(ObjectId("Deployment", "team", name), uid, version, parent, {"version": version})
+    return Record.of(ObjectId("Deployment", "team", name), uid, version, parent, {"version": version})
 
 
 def test_newer_version_replaces_when_the_uid_is_the_same() -> None:
@@ -71,7 +71,7 @@ def test_tombstones_stay_bounded_when_very_many_objects_are_deleted() -> None:
 def test_sizes_count_records_when_kinds_differ() -> None:
     cache = Cache()
     cache.upsert(make_record())
-    cache.upsert(Record(ObjectId("Pod", "team", "x"), "u2", 1, "p", {}))
+    cache.upsert(Record.of(ObjectId("Pod", "team", "x"), "u2", 1, "p", {}))
     assert cache.sizes() == {"Deployment": 1, "Pod": 1}
     assert [r.uid for r in cache.drop_kind("Pod")] == ["u2"]
     assert cache.sizes()["Pod"] == 0

@@ -33,7 +33,7 @@ class World:
 
 
 def make_record(name: str, version: int = 1, kind: str = "Pod") -> Record:
-    return Record(ObjectId(kind, "team", name), name, version, None, {})
+    return Record.of(ObjectId(kind, "team", name), name, version, None, {})
 
 
 @pytest.fixture
