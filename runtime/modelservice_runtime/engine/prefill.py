@@ -9,6 +9,11 @@ those that are decoded and serves those that wait, so the time grows with the nu
 former: otherwise short prompts behind a long one wait several times as long for their first token. When nothing is
 decoded, nobody is delayed, and prompts go fast.
 
+What a sequence is conditioned on, such as half a minute of sound, is encoded in one pass that cannot be divided, and
+may take as long as twenty decode steps. Such a pass goes into debt, and the decode steps after it pay it off before the
+next one. So of recordings that arrive together the first is written down while others wait to be heard, at a small
+price: batches are smaller than if all were encoded first, when nobody would be answered until nearly all were.
+
 Short prompts are computed together, because a pass over a few tokens costs about as much as one over many: the weights
 are read once. Prompts of a group are padded to the longest of them, so a group takes neighbours in the queue only as
 long as the padding stays small.
@@ -26,23 +31,44 @@ LEAST_CHUNK = 8  # a smaller part of a prompt is not worth a place in a group
 
 
 class PrefillPace:
-    """Learns how many prompt tokens take `SHARE` of the time of a decode step; `most` when nothing is decoded."""
+    """Learns how many prompt tokens take `SHARE` of the time of a decode step; `most` when nothing is decoded.
+
+    Every step asks for its `budget` first, and may go on only until it is `in_debt`.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._tokens = float(most)
         self._decode_seconds = 0.0
+        self._urgency = 1.0
+        self._owed_seconds = 0.0
 
     def budget(self, decoding: int, waiting: int) -> int:
         """Return how many prompt tokens a step may compute while so many sequences decode and so many prompts wait."""
+        self._urgency = 1 + waiting / max(1, decoding)
         if not decoding:
+            self._owed_seconds = 0.0
             return self._most
-        return min(self._most, int(self._tokens * (1 + waiting / decoding)))
+        return 0 if self.in_debt else min(self._most, int(self._tokens * self._urgency))
+
+    @property
+    def in_debt(self) -> bool:
+        """Whether passes that cannot be divided took more than what the next decode step pays off."""
+        return self._owed_seconds > 0 and self._owed_seconds >= self._allowance
+
+    @property
+    def _allowance(self) -> float:
+        return SHARE * self._decode_seconds * self._urgency
 
     def decoded(self, seconds: float) -> None:
         """Note how long a decode step took."""
         known = self._decode_seconds or seconds
         self._decode_seconds = MEMORY * known + (1 - MEMORY) * seconds
+        self._owed_seconds = max(0.0, self._owed_seconds - self._allowance)
+
+    def encoded(self, seconds: float) -> None:
+        """Note how long a pass took that could not be divided, as it took a source in."""
+        self._owed_seconds += seconds
 
     def filled(self, tokens: int, seconds: float) -> None:
         """Note how long a prefill of so many tokens took, and move the budget towards its share of a step.

@@ -115,6 +115,8 @@ class SlotScheduler(QueuedScheduler):
             if not chunks:
                 return
             budget -= self._compute(chunks)
+            if self._decoding and self._pace.in_debt:
+                return
 
     def _gather(self, budget: int) -> list[Chunk]:
         """Return the chunks of one pass: what is half filled, then the oldest waiting requests."""
@@ -168,23 +170,28 @@ class SlotScheduler(QueuedScheduler):
         Returns how many positions that took, those of the sequences' sources among them.
         """
         began, first = time.monotonic(), len(self._decoding)
-        positions = sum(self._take_in(first + place, chunk.sequence) for place, chunk in enumerate(chunks))
+        encoded = sum(self._take_in(first + place, chunk.sequence) for place, chunk in enumerate(chunks))
         logits = self._run(first, chunks)
         sizes = [len(chunk.tokens) for chunk in chunks]
-        positions += sum(sizes)
         done = [chunk.sequence for chunk in chunks if chunk.is_last]
         for chunk in chunks:
             chunk.sequence.computed += len(chunk.tokens)
         chosen = self._choose(done, logits) if done else []
         self._meter.batch("prefill", len(chunks), sum(sizes), len(chunks) * max(sizes))
         self._note_forward(began)
-        self._pace.filled(positions, time.monotonic() - began)
+        self._note_pass(encoded, sum(sizes), time.monotonic() - began)
         for place, sequence in enumerate(done):
             self._prefixes.keep(first + place, sequence)
         del self._filling[: len(done)]
         self._decoding.extend(done)
         self._accept(done, chosen)
-        return positions
+        return encoded + sum(sizes)
+
+    def _note_pass(self, encoded: int, tokens: int, seconds: float) -> None:
+        if encoded:
+            self._pace.encoded(seconds)
+        else:
+            self._pace.filled(tokens, seconds)
 
     def _take_in(self, row: int, sequence: Sequence) -> int:
         if sequence.begun or sequence.request.source is None:

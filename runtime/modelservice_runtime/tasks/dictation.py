@@ -10,12 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import (
-    LogitsProcessorList,
-    SuppressTokensAtBeginLogitsProcessor,
-    SuppressTokensLogitsProcessor,
-    WhisperTimeStampLogitsProcessor,
-)
+from transformers import WhisperTimeStampLogitsProcessor
 
 from modelservice_runtime.engine.generation import Generation
 from modelservice_runtime.engine.sampling import Sampling
@@ -71,12 +66,12 @@ class Dictation:
     _written: list[int] = field(default_factory=list)
     _scores: list[float] = field(default_factory=list)
     _logits: Any = None
-    _rules: Any = None
+    _timing: Any = None
 
     def window(self) -> Generation:
         """Return the generation of the window at the present place."""
         self._start, self._forced = self._opening()
-        self._written, self._scores, self._rules = [], [], None
+        self._written, self._scores, self._timing = [], [], None
         features = self.features[:, self._seek : self._seek + self.scribe.frames]
         missing = self.scribe.frames - features.shape[1]
         self._sound = Sound(np.pad(features, ((0, 0), (0, missing))) if missing else features)
@@ -110,25 +105,30 @@ class Dictation:
             self._logits = torch.full_like(logits, -torch.inf)
             self._logits[allowed] = logits[allowed]
             return self._logits
-        if self._rules is None:
-            self._rules = self._make_rules(len(self._start) + len(self._forced), logits.device)
-        self._logits = self._rules(torch.tensor([tokens], device=logits.device), logits[None])[0]
+        config = self.scribe.config
+        self._suppress(logits, config.suppress_tokens)
+        if made == len(self._forced):
+            self._suppress(logits, config.begin_suppress_tokens)
+        self._logits = self._time(tokens, logits) if self.timed else logits
         return self._logits
 
-    def _make_rules(self, begin: int, device: Any) -> Any:
-        config, rules = self.scribe.config, LogitsProcessorList()
-        if config.begin_suppress_tokens:
-            rules.append(SuppressTokensAtBeginLogitsProcessor(config.begin_suppress_tokens, begin, device=device))
-        if config.suppress_tokens:
-            rules.append(SuppressTokensLogitsProcessor(config.suppress_tokens, device=device))
-        if self.timed:
-            rules.append(WhisperTimeStampLogitsProcessor(config, begin))
-        return rules
+    def _suppress(self, logits: Any, tokens: Sequence[int] | None) -> None:
+        """Forbid tokens by their number: transformers' own rules look every token of the vocabulary up, each time."""
+        if tokens:
+            logits[list(tokens)] = -torch.inf
+
+    def _time(self, tokens: Sequence[int], logits: Any) -> Any:
+        """Return the logits that the order of time tokens leaves."""
+        if self._timing is None:
+            begin = len(self._start) + len(self._forced)
+            self._timing = WhisperTimeStampLogitsProcessor(self.scribe.config, begin)
+        return self._timing(torch.tensor([tokens], device=logits.device), logits[None])[0]
 
     def push(self, token: int) -> tuple[str, bool]:
         """Take a token; text is certain only when its window is complete."""
         self._written.append(token)
-        self._scores.append(float(self._logits[token] - self._logits.logsumexp(dim=-1)))
+        if self.timed:
+            self._scores.append(float(self._logits[token] - self._logits.logsumexp(dim=-1)))
         return "", False
 
     def finish(self) -> str:

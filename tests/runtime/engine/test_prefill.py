@@ -72,6 +72,40 @@ def test_quick_pass_over_few_tokens_leaves_the_budget_alone() -> None:
     assert pace.budget(8, 0) == before
 
 
+def steps_until_the_next_pass(pace: PrefillPace, decode_seconds: float, decoding: int, waiting: int) -> int:
+    steps = 0
+    while pace.budget(decoding, waiting) == 0:
+        pace.decoded(decode_seconds)
+        steps += 1
+    return steps
+
+
+@pytest.mark.parametrize(("decoding", "waiting"), [(4, 0), (4, 4), (1, 7), (7, 1)])
+def test_pass_that_cannot_be_divided_is_paid_off_by_the_decode_steps_after_it(decoding: int, waiting: int) -> None:
+    pace = PrefillPace(512)
+    settle(pace, 0.02, 0.001)
+    assert pace.budget(decoding, waiting) > 0
+    pace.encoded(0.9)
+    share = SHARE * 0.02 * (1 + waiting / decoding)
+    assert steps_until_the_next_pass(pace, 0.02, decoding, waiting) == pytest.approx(0.9 / share, abs=1.01)
+
+
+def test_several_short_sources_are_taken_in_before_a_step_when_they_take_less_than_their_share() -> None:
+    pace = PrefillPace(512)
+    settle(pace, 0.1, 0.001)
+    assert pace.budget(4, 4) > 0
+    for expected in (False, False, True):
+        pace.encoded(SHARE * 0.1 * 0.7)
+        assert pace.in_debt is expected
+
+
+def test_debt_is_forgiven_when_nobody_is_left_whom_it_delays() -> None:
+    pace = PrefillPace(512)
+    pace.decoded(0.02)
+    pace.encoded(60.0)
+    assert (pace.budget(1, 3), pace.budget(0, 3), pace.budget(1, 3) > 0) == (0, 512, True)
+
+
 def test_short_prompts_share_a_pass_until_the_budget_is_spent() -> None:
     group = Group(rows=8, budget=64)
     lengths = [24, 20, 24, 24]

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -162,6 +164,37 @@ def test_source_is_taken_in_before_the_first_prefill_and_moves_with_its_row() ->
     bench.run()
     assert (tokens_of(short), tokens_of(long)) == ((101, 102), tuple(range(201, 210)))
     assert bench.runner.sources[0] == "cde"
+
+
+class SlowEncoder(CountingRunner):
+    """A model that takes 25 times as long to take a source in as to decode, on a clock of its own."""
+
+    now = 1.0
+
+    def begin(self, row: int, source: Any) -> int:
+        self.now += 0.5
+        return super().begin(row, source)
+
+    def decode(self, tokens: Sequence[int], positions: Sequence[int]) -> Any:
+        self.now += 0.02
+        return super().decode(tokens, positions)
+
+
+def test_first_answer_is_complete_before_the_last_source_is_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = SlowEncoder(max_rows=8)
+    clock = SimpleNamespace(monotonic=lambda: runner.now)
+    monkeypatch.setattr("modelservice_runtime.engine.slot_scheduler.time", clock)
+    bench = Bench(runner)
+    tickets = [
+        bench.scheduler.submit(Generation([100 * n], 12, Sampling(), frozenset(), Silent(), source="x" * 1500), 1)
+        for n in range(1, 9)
+    ]
+    while tickets[0]._events.empty():
+        bench.run(1)
+    assert bench.scheduler.stats().queued >= 4
+    bench.run()
+    assert [tokens_of(each) for each in tickets] == [tuple(range(100 * n + 1, 100 * n + 13)) for n in range(1, 9)]
+    assert max(bench.runner.batches) > 1
 
 
 def test_chain_of_generations_is_one_answer_when_each_names_the_next() -> None:
