@@ -8,6 +8,7 @@ import click
 from modelservice_operator import __version__
 from modelservice_operator.cli.plan import plan
 from modelservice_operator.cli.session import EXIT_ERROR
+from modelservice_operator.cli.why import why
 
 EXIT_INTERRUPTED = 130
 
@@ -18,7 +19,8 @@ def cli() -> None:
     """Ask about ModelServices. No command changes anything in the cluster."""
 
 
-cli.add_command(plan)
+for command in (why, plan):
+    cli.add_command(command)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -2,17 +2,16 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from modelservice_operator.api.kinds import BY_KIND, DEPLOYMENT
 from modelservice_operator.api.reasons import Reason, default_hint
 from modelservice_operator.cli.changes import FieldChange, changes
-from modelservice_operator.cli.world import Surroundings, find, look_around
-from modelservice_operator.controller.decide import Decision, Manifests, decide
+from modelservice_operator.cli.world import Surroundings, decide_on, find, look_around
 from modelservice_operator.controller.keys import Key
 from modelservice_operator.controller.observe import Observation, observe
-from modelservice_operator.domain import Apply, Delete, Facts, SpecError, missing_kinds, project
+from modelservice_operator.domain import Apply, Delete, Facts, SpecError, missing_kinds
 from modelservice_operator.kube.api import Body, KubeApi
 from modelservice_operator.kube.errors import Forbidden, Invalid
 from modelservice_operator.kube.resources import MODEL_SERVICE, child_resource
@@ -71,7 +70,7 @@ async def foresee(api: KubeApi, body: Body, profiles: Sequence[Body], facts: Fac
     if seen is None:
         error = SpecError(Reason.PENDING, "metadata.name", "the ModelService is being deleted; wait until it is gone")
         return Forecast(key.namespace, key.name, error=error)
-    decision = await _decide(api, seen, facts, around)
+    decision = await decide_on(api, seen, facts, around)
     if decision.plan is None:
         return Forecast(key.namespace, key.name, own, error=decision.error)
     children = await asyncio.gather(*(_try(api, action, around) for action in decision.plan.actions))
@@ -83,22 +82,6 @@ async def foresee(api: KubeApi, body: Body, profiles: Sequence[Body], facts: Fac
         tuple(conflict.message for conflict in decision.plan.conflicts),
         notes=(*_unserved(seen, facts), *(() if decision.gate.is_open else (_HELD,))),
     )
-
-
-async def _decide(api: KubeApi, seen: Observation, facts: Facts, around: Surroundings) -> Decision:
-    """Decide as the reconciler does: again, if objects without our label have the names of missing children."""
-    decision = decide(seen, facts, Manifests(), {})
-    unseen = {}
-    for action in decision.plan.actions if decision.plan else ():
-        child = action.kind, action.name
-        if isinstance(action, Apply) and child not in seen.children:
-            body = await find(api, child_resource(BY_KIND[action.kind]), action.namespace, action.name)
-            if body is not None:
-                unseen[child] = project(action.kind, body)
-                around.raw[child] = body
-    if not unseen:
-        return decision
-    return decide(replace(seen, children={**seen.children, **unseen}), facts, Manifests(), {})
 
 
 async def _try(

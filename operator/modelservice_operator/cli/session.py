@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from modelservice_operator.kube.errors import ApiError, Forbidden, NotFound
 
 EXIT_ERROR = 1
 _DEFAULT_KUBECONFIG = Path("~/.kube/config")
+_NAMES = ("kubeconfig", "context", "namespace", "output")
 
 
 class CommandError(click.ClickException):
@@ -31,7 +32,12 @@ class Target:
     kubeconfig: Path | None
     context: str | None
     namespace: str | None
-    output: str
+    output: str | None
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> "Target":
+        """Take the options out of all that a command was given."""
+        return cls(*(options.get(name) for name in _NAMES))
 
     def kubectl_flags(self) -> list[str]:
         """The same choice, in kubectl's words."""
@@ -44,6 +50,7 @@ class Session:
     """A logged-in run of a command. `api` sends every write as a dry run."""
 
     target: Target
+    login: Login
     api: KubernetesApi
     namespace: str
 
@@ -66,15 +73,16 @@ def with_cluster(work: Callable[Concatenate[Session, ...], Awaitable[int]]) -> C
 
     @functools.wraps(work)
     def command(**options: Any) -> int:
-        target = Target(*(options.pop(name) for name in ("kubeconfig", "context", "namespace", "output")))
-        return asyncio.run(_run(target, lambda session: work(session, **options)))
+        target = Target.of(options)
+        own = {name: value for name, value in options.items() if name not in _NAMES}
+        return asyncio.run(_run(target, lambda session: work(session, **own)))
 
     return functools.reduce(lambda decorated, option: option(decorated), reversed(_OPTIONS), command)
 
 
 async def _run(target: Target, work: Callable[[Session], Awaitable[int]]) -> int:
     try:
-        async with _open(target) as session:
+        async with open_session(target) as session:
             return await work(session)
     except NotFound as error:
         raise CommandError(error.message) from None
@@ -85,14 +93,15 @@ async def _run(target: Target, work: Callable[[Session], Awaitable[int]]) -> int
 
 
 @asynccontextmanager
-async def _open(target: Target) -> AsyncIterator[Session]:
+async def open_session(target: Target) -> AsyncIterator[Session]:
+    """Log in for a block. Raises CommandError when there is no cluster to log in to."""
     try:
         login = await Login.load(target.kubeconfig, _environment(), target.context)
     except Exception as error:
         raise CommandError(f"cannot log in to a cluster: {error}; name a file with --kubeconfig") from None
     api = KubernetesApi(login, agent="kubectl-modelservice", dry_run=True)
     try:
-        yield Session(target, api, target.namespace or login.namespace)
+        yield Session(target, login, api, target.namespace or login.namespace)
     finally:
         await api.close()
         login.close()

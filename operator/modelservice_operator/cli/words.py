@@ -37,3 +37,14 @@ def _text_changes(before: Any, after: Any) -> Iterator[str]:
     for line in difflib.unified_diff(old, new, lineterm="", n=_CONTEXT):
         if not line.startswith(("---", "+++", "@@")):
             yield line
+
+
+def describe_age(seconds: float) -> str:
+    """A span of time in its two largest units, as `3m12s`; clocks that differ give no negative age."""
+    left = max(0, int(seconds))
+    parts: list[str] = []
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m"), (1, "s")):
+        count, left = divmod(left, size)
+        if count or (unit == "s" and not parts):
+            parts.append(f"{count}{unit}")
+    return "".join(parts[:2])

@@ -5,24 +5,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from modelservice_operator.api.names import LABEL_NAME
+from modelservice_operator.api.kinds import BY_KIND
+from modelservice_operator.api.names import LABEL_NAME, LABEL_PREFLIGHT
+from modelservice_operator.cli.overseer import find_operator, settings_of
+from modelservice_operator.controller.decide import Decision, Manifests, decide
 from modelservice_operator.controller.intake import record_of
 from modelservice_operator.controller.keys import Key
-from modelservice_operator.domain import Facts
+from modelservice_operator.controller.observe import Observation
+from modelservice_operator.domain import Apply, Facts, project
 from modelservice_operator.engine.cache import Cache
 from modelservice_operator.kube.api import Body, KubeApi
 from modelservice_operator.kube.errors import ApiError, NotFound
-from modelservice_operator.kube.resources import CHILDREN, OURS, POD, RUNTIME_PROFILE, Resource
-from modelservice_operator.settings import ENV_PREFIX, Settings
+from modelservice_operator.kube.resources import CHILDREN, OURS, POD, RUNTIME_PROFILE, Resource, child_resource
+from modelservice_operator.settings import Settings
 
-_DEPLOYMENT = Resource(
-    "Deployment",
-    "apps",
-    "v1",
-    "deployments",
-    selector="app.kubernetes.io/component=operator,app.kubernetes.io/part-of=modelservice",
-)
-_SETTINGS = ("default_runtime_image", "image_pull_policy", "prometheus_url")
+_SETTINGS = ("namespace", "default_runtime_image", "image_pull_policy", "prometheus_url")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +41,16 @@ async def list_all(api: KubeApi, resource: Resource, namespace: str = "") -> lis
     return [item async for page in api.list_pages(resource, namespace) for item in page.items]
 
 
+def pods_of(name: str) -> Resource:
+    """The pods of the model of a ModelService."""
+    return replace(POD, selector=f"{OURS},{LABEL_NAME}={name}")
+
+
+def preflights_of(name: str) -> Resource:
+    """The pods that looked at the model of a ModelService."""
+    return replace(POD, selector=f"{OURS},{LABEL_PREFLIGHT}={name}")
+
+
 async def look_around(api: KubeApi, key: Key, optional_kinds: Iterable[str], profiles: Iterable[Body]) -> Surroundings:
     """Read the children and pods of `key` and all profiles; those of `profiles` stand for the stored ones."""
     around = Surroundings()
@@ -52,13 +59,30 @@ async def look_around(api: KubeApi, key: Key, optional_kinds: Iterable[str], pro
     for body in (stored | given).values():
         around.add(RUNTIME_PROFILE, body)
     served = [resource for resource in CHILDREN if not resource.optional or resource.kind in set(optional_kinds)]
-    mine = [replace(resource, selector=f"{OURS},{LABEL_NAME}={key.name}") for resource in (*served, POD)]
+    mine = [replace(resource, selector=f"{OURS},{LABEL_NAME}={key.name}") for resource in served]
+    mine += [pods_of(key.name), preflights_of(key.name)]
     for resource, bodies in zip(
         mine, await asyncio.gather(*(list_all(api, r, key.namespace) for r in mine)), strict=True
     ):
         for body in bodies:
             around.add(resource, body)
     return around
+
+
+async def decide_on(api: KubeApi, seen: Observation, facts: Facts, around: Surroundings) -> Decision:
+    """Decide as the reconciler does: again, if objects without our label have the names of missing children."""
+    decision = decide(seen, facts, Manifests(), {})
+    unseen = {}
+    for action in decision.plan.actions if decision.plan else ():
+        child = action.kind, action.name
+        if isinstance(action, Apply) and child not in seen.children:
+            body = await find(api, child_resource(BY_KIND[action.kind]), action.namespace, action.name)
+            if body is not None:
+                unseen[child] = project(action.kind, body)
+                around.raw[child] = body
+    if not unseen:
+        return decision
+    return decide(replace(seen, children={**seen.children, **unseen}), facts, Manifests(), {})
 
 
 async def read_facts(api: KubeApi, given: Mapping[str, str]) -> tuple[Facts, str]:
@@ -83,16 +107,12 @@ async def read_facts(api: KubeApi, given: Mapping[str, str]) -> tuple[Facts, str
 async def _settings_of_operator(api: KubeApi) -> tuple[dict[str, str], str]:
     """The settings that the operator's Deployment gives it."""
     try:
-        deployments = await list_all(api, _DEPLOYMENT)
+        deployment = await find_operator(api)
     except ApiError as error:
         return {}, f"the operator's settings could not be read, its defaults are assumed: {error.message}"
-    if not deployments:
+    if deployment is None:
         return {}, "no Deployment of the operator was found, its default settings are assumed; see --runtime-image"
-    container = deployments[0]["spec"]["template"]["spec"]["containers"][0]
-    given = {entry["name"]: entry.get("value", "") for entry in container.get("env") or ()}
-    known = {name: given.get(ENV_PREFIX + name.upper(), "") for name in _SETTINGS}
-    namespace = deployments[0]["metadata"]["namespace"]
-    return {"namespace": namespace, **{name: value for name, value in known.items() if value}}, ""
+    return {name: value for name, value in settings_of(deployment).items() if name in _SETTINGS}, ""
 
 
 async def find(api: KubeApi, resource: Resource, namespace: str, name: str) -> Body | None:

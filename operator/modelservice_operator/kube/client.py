@@ -26,7 +26,7 @@ from modelservice_operator import __version__
 from modelservice_operator.api.names import FIELD_MANAGER
 from modelservice_operator.kube.api import DEADLINE, PAGE, Body, Page
 from modelservice_operator.kube.errors import Unavailable, error_from
-from modelservice_operator.kube.resources import Resource
+from modelservice_operator.kube.resources import POD, Resource
 
 log = logging.getLogger(__name__)
 
@@ -150,6 +150,8 @@ class KubernetesApi:
         query = [("limit", str(limit))]
         if resource.selector:
             query.append(("labelSelector", resource.selector))
+        if resource.fields:
+            query.append(("fieldSelector", resource.fields))
         token = ""
         while True:
             paged = [*query, ("continue", token)] if token else query
@@ -208,6 +210,18 @@ class KubernetesApi:
             raise
         return any(item.get("kind") == resource.kind for item in answer.get("resources", []))
 
+    async def read_log(
+        self, namespace: str, pod: str, container: str, lines: int, previous: bool = False, deadline: float = DEADLINE
+    ) -> str:
+        """The last lines of a container's log; with `previous` that of its last end."""
+        path = f"{POD.path(namespace, pod)}/log"
+        query = [("container", container), ("tailLines", str(lines)), ("previous", str(previous).lower())]
+        return (await self._ask("log", POD.kind, path, deadline, query=query)).decode(errors="replace")
+
+    async def version(self, deadline: float = DEADLINE) -> Body:
+        """The API server's version."""
+        return _decode(await self._ask("version", "Version", "/version", deadline))
+
     async def _call(
         self,
         verb: str,
@@ -218,19 +232,31 @@ class KubernetesApi:
         body: Mapping[str, Any] | None = None,
         content: str = "application/json",
     ) -> Body:
+        return _decode(await self._ask(verb, resource.kind, path, deadline, query, body, content))
+
+    async def _ask(
+        self,
+        verb: str,
+        kind: str,
+        path: str,
+        deadline: float,
+        query: list[tuple[str, str]] | None = None,
+        body: Mapping[str, Any] | None = None,
+        content: str = "application/json",
+    ) -> bytes:
+        """Send one request; return what it was answered. Raises ApiError on any answer but success."""
         started, code = time.monotonic(), 0
         if self._dry_run and _METHODS[verb] != "GET":
             query = [*(query or []), ("dryRun", "All")]
         try:
             code, text, retry_after = await self._send(_METHODS[verb], path, deadline, query, body, content)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unavailable(0, f"no answer to {verb} {resource.kind} ({type(error).__name__}: {error})") from error
+            raise Unavailable(0, f"no answer to {verb} {kind} ({type(error).__name__}: {error})") from error
         finally:
-            self._observe(verb, resource.kind, code, time.monotonic() - started)
-        answer = _decode(text)
+            self._observe(verb, kind, code, time.monotonic() - started)
         if not 200 <= code < 300:
-            raise error_from(code, answer, retry_after)
-        return answer
+            raise error_from(code, _decode(text), retry_after)
+        return text
 
     async def _send(
         self,
@@ -245,7 +271,7 @@ class KubernetesApi:
             method,
             path,
             query_params=query,
-            header_params={"Accept": "application/json", "Content-Type": content},
+            header_params={"Accept": "application/json, */*", "Content-Type": content},
             body=body,
             auth_settings=["BearerToken"],
         )
@@ -259,6 +285,8 @@ _METHODS = {
     "get": "GET",
     "list": "GET",
     "discover": "GET",
+    "log": "GET",
+    "version": "GET",
     "apply": "PATCH",
     "patch_status": "PATCH",
     "create": "POST",

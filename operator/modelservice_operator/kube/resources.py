@@ -12,7 +12,10 @@ from modelservice_operator.api.kinds import CHILD_KINDS, ChildKind
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One kind. `selector` limits what is listed and watched, on the server's side; `optional` kinds may be absent."""
+    """One kind. `selector` limits what is listed and watched, on the server's side; `optional` kinds may be absent.
+
+    `fields` is a field selector, for lists alone.
+    """
 
     kind: str
     group: str
@@ -21,6 +24,7 @@ class Resource:
     namespaced: bool = True
     selector: str = ""
     optional: bool = False
+    fields: str = ""
 
     @property
     def api_path(self) -> str:
@@ -41,6 +45,7 @@ OURS: Final = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
 MODEL_SERVICE: Final = Resource("ModelService", names.GROUP, names.VERSION, "modelservices")
 RUNTIME_PROFILE: Final = Resource("RuntimeProfile", names.GROUP, names.VERSION, "runtimeprofiles", namespaced=False)
 POD: Final = Resource("Pod", "", "v1", "pods", selector=OURS)
+WARNING_EVENT: Final = Resource("Event", "", "v1", "events", fields="type=Warning")
 LEASE: Final = Resource("Lease", "coordination.k8s.io", "v1", "leases")
 
 
