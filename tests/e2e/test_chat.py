@@ -8,6 +8,7 @@ import pytest
 from tests.e2e.world import World
 from tests.quickstart import ask
 from tests.quickstart.images import model_image
+from tests.support.plugin import Plugin
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(600)]
 QUESTION = "What is the capital of France?"
@@ -70,3 +71,15 @@ def test_columns_read_well_when_listed(chat: World) -> None:
     header, row = chat.kubectl("get", "msvc", "chat").splitlines()
     assert header.split() == ["NAME", "READY", "STATUS", "REPLICAS", "MODEL", "PROFILE", "AGE"]
     assert row.split()[:4] == ["chat", "True", "Ready", "1/1"]
+
+
+async def test_plugin_gets_the_answer_through_a_port_forward_when_it_tries_the_model(chat: World) -> None:
+    answer = await Plugin(chat.cluster, chat.namespace).run("try", "chat", QUESTION, "--max-tokens", "48")
+    assert answer.status == 0, answer.errors
+    assert "Paris" in answer.text
+
+
+async def test_plugin_says_where_to_look_when_there_is_nothing_to_try(chat: World) -> None:
+    answer = await Plugin(chat.cluster, chat.namespace).run("try", "nobody", QUESTION)
+    assert answer.status == 1
+    assert 'modelservices.modelservice.dev "nobody" not found' in answer.errors

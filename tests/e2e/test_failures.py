@@ -12,6 +12,7 @@ from tests.models import build_model
 from tests.quickstart import ask
 from tests.quickstart.images import ROOT, model_image
 from tests.support.hub import Access, Hub
+from tests.support.plugin import Plugin
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(600)]
 TOKEN = "hub-secret"
@@ -104,7 +105,7 @@ def test_reason_is_unsupported_model_when_the_weights_may_not_be_read(world: Wor
     assert "chmod" in failure["hint"]
 
 
-def test_reason_is_crash_looping_when_the_server_keeps_dying(world: World) -> None:
+async def test_reason_is_crash_looping_when_the_server_keeps_dying(world: World) -> None:
     world.serve(
         "crashing",
         f"oci://{model_image('demo-embed')}",
@@ -112,6 +113,10 @@ def test_reason_is_crash_looping_when_the_server_keeps_dying(world: World) -> No
     )
     failure = world.unready("crashing", "CrashLooping")["status"]["lastFailure"]
     assert failure["exitCode"] not in (0, None)
+    found = (await Plugin(world.cluster, world.namespace).run("why", "crashing", "-o", "json")).document
+    assert (found["reason"], found["log"]["container"]) == ("CrashLooping", "server")
+    assert any("PYTHONHOME" in line for line in found["log"]["lines"])
+    assert found["operator"]["problem"] == found["operator"]["note"] == ""
 
 
 def test_reason_is_image_pull_failed_when_the_image_is_nowhere(world: World) -> None:

@@ -8,6 +8,7 @@ import click
 from modelservice_operator import __version__
 from modelservice_operator.cli.plan import plan
 from modelservice_operator.cli.session import EXIT_ERROR
+from modelservice_operator.cli.trial import try_
 from modelservice_operator.cli.why import why
 
 EXIT_INTERRUPTED = 130
@@ -19,7 +20,7 @@ def cli() -> None:
     """Ask about ModelServices. No command changes anything in the cluster."""
 
 
-for command in (why, plan):
+for command in (why, try_, plan):
     cli.add_command(command)
 
 
