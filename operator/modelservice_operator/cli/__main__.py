@@ -6,8 +6,13 @@ from collections.abc import Sequence
 import click
 
 from modelservice_operator import __version__
+from modelservice_operator.cli.completion import VARIABLE, completion
+from modelservice_operator.cli.doctor import doctor
+from modelservice_operator.cli.draft import new
+from modelservice_operator.cli.models import models
 from modelservice_operator.cli.plan import plan
 from modelservice_operator.cli.session import EXIT_ERROR
+from modelservice_operator.cli.status import status
 from modelservice_operator.cli.trial import try_
 from modelservice_operator.cli.why import why
 
@@ -20,14 +25,16 @@ def cli() -> None:
     """Ask about ModelServices. No command changes anything in the cluster."""
 
 
-for command in (why, try_, plan):
+for command in (why, status, models, try_, plan, new, doctor, completion):
     cli.add_command(command)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command; return the exit status. Wrong usage is an error like others, 1: 2 means changes."""
     try:
-        result = cli.main(list(arguments), prog_name="kubectl modelservice", standalone_mode=False)
+        result = cli.main(
+            list(arguments), prog_name="kubectl modelservice", complete_var=VARIABLE, standalone_mode=False
+        )
     except click.exceptions.Abort:
         return EXIT_INTERRUPTED
     except click.ClickException as error:
