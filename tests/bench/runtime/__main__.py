@@ -5,6 +5,7 @@ import asyncio
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,12 +24,14 @@ async def measure(bench: Bench, chosen: Sequence[str]) -> list[Line]:
     lines: list[Line] = []
     for area in chosen:
         bench.say(area)
+        began = time.monotonic()
         try:
             found = await AREAS[area](bench)
             reason = "the area gave no figure for it"
         except Exception as error:
             found, reason = [], f"{type(error).__name__}: {error}"
             bench.say(f"  {area} failed: {reason}")
+        bench.say(f"  {area} took {time.monotonic() - began:.0f} s")
         lines += [*found, *_missing(area, found, reason)]
     unmeasured = [target for target in TARGETS.values() if target.area not in AREAS]
     return lines + [missing_line(target, "no area measures it yet") for target in unmeasured]

@@ -19,7 +19,7 @@ class Bench:
 
     def __init__(self, folder: Path, *, quick: bool) -> None:
         self.quick = quick
-        self.rounds = 3
+        self.rounds = 2 if quick else 3
         self.seconds = 3.0 if quick else 15.0
         self.foreign = Foreign()
         self.fast_dtype = "bfloat16" if has_bfloat16() else "float32"

@@ -96,15 +96,20 @@ class Line:
 
 
 def ratio_line(target: Target, of: str, ours: Sequence[float], peer: Sequence[float], note: str = "") -> Line:
-    """Compare round by round: the medians of both, the median of the rounds' ratios, and their spread."""
+    """Compare round by round: the medians of both, the median of the rounds' ratios, and their spread.
+
+    A round in which either gave no figure does not count, and the note tells how many those are.
+    """
     pairs = [(a, b) for a, b in zip(ours, peer, strict=True) if a > 0 and b > 0]
     if not pairs:
         return missing_line(target, "no round gave a figure for both" + (f"; {note}" if note else ""), of)
+    if lost := len(ours) - len(pairs):
+        note = "; ".join(part for part in (f"{lost} of {len(ours)} rounds gave no figure for both", note) if part)
     ratios = [b / a if target.inverse else a / b for a, b in pairs]
+    mine, theirs = (median(side) for side in zip(*pairs, strict=True))
     ratio = median(ratios)
-    name = _named(target, of)
     met = target.met_by(ratio)
-    return Line(name, median(ours), median(peer), ratio, target.text, met, spread(ratios), target.unit, note)
+    return Line(_named(target, of), mine, theirs, ratio, target.text, met, spread(ratios), target.unit, note)
 
 
 def value_line(target: Target, of: str, values: Sequence[float], note: str = "") -> Line:

@@ -134,6 +134,27 @@ class Generator:
         await _run_until([asyncio.create_task(client()) for _ in range(clients)], start + seconds)
         return Load(outcomes, start, start + seconds)
 
+    async def answered(self, clients: int, make: Make, count: int) -> Load:
+        """Send `count` requests, `clients` of them at a time, and wait for every answer, however long that takes.
+
+        So a slow machine gives a figure as well, and nothing that was begun is left out of it.
+        """
+        outcomes: list[Outcome] = []
+        numbers = iter(range(count))
+        start = time.monotonic()
+
+        async def client() -> None:
+            for number in numbers:
+                outcomes.append(Outcome(time.monotonic()))
+                await self.send(make(number), outcomes[-1])
+
+        tasks = [asyncio.create_task(client()) for _ in range(clients)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            await _cancel(tasks)
+        return Load(outcomes, start, time.monotonic())
+
     async def opened(self, rate: float, make: Make, seconds: float, *, seed: int = 0, patience: float = 10.0) -> Load:
         """Send `rate` requests a second on average for `seconds`, at random; then wait `patience` for answers."""
         outcomes: list[Outcome] = []

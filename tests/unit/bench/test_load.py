@@ -108,6 +108,14 @@ async def test_a_closed_loop_keeps_its_clients_busy_and_has_never_more() -> None
     assert sum(outcome.ended == 0 for outcome in load.outcomes) <= 4
 
 
+async def test_every_request_is_answered_when_their_number_is_given() -> None:
+    async with server() as (base, counts), Generator(base) as generator:
+        load = await generator.answered(3, lambda number: json_shot("/answer", {"n": number}), 10)
+    assert counts.most == 3
+    assert len(load.outcomes) == 10
+    assert all(o.complete and load.start <= o.began < o.ended < load.end for o in load.outcomes)
+
+
 async def test_an_open_loop_does_not_wait_for_answers() -> None:
     async with server() as (base, _), Generator(base) as generator:
         load = await generator.opened(200, lambda number: json_shot("/answer", {"n": number}), 0.2, seed=3)

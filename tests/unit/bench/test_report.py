@@ -72,6 +72,12 @@ def test_no_figure_is_made_up_when_a_side_was_not_measured() -> None:
     assert line.note.startswith("not measured")
 
 
+def test_a_round_without_a_figure_leaves_the_others_as_they_are() -> None:
+    line = ratio_line(TARGETS["generation-8"], "m", [20.0, 30.0, 90.0], [10.0, math.nan, 30.0], "busy")
+    assert (line.ours, line.peer, line.ratio, line.met) == (55.0, 20.0, 2.5, True)
+    assert line.note == "1 of 3 rounds gave no figure for both; busy"
+
+
 def test_a_bound_without_a_peer_is_held_by_the_median() -> None:
     line = value_line(TARGETS["probes"], "m", [10.0, 60.0, 20.0])
     assert (line.ours, line.peer, line.met, line.target) == (20.0, None, True, "<= 50 ms")

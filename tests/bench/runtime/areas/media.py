@@ -3,7 +3,7 @@
 import base64
 import io
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import cache, partial
 
@@ -14,8 +14,8 @@ from tests.bench.runtime.areas.encoders import load_texts
 from tests.bench.runtime.areas.generation import warm
 from tests.bench.runtime.bench import Bench
 from tests.bench.runtime.contenders import NAME, environment, litserve, ours, transformers_serve
-from tests.bench.runtime.figures import Line, median, ratio_line
-from tests.bench.runtime.load import Make, Shot, form_shot, json_shot
+from tests.bench.runtime.figures import Figures, Line, answers_per_second, median, ratio_line
+from tests.bench.runtime.load import Generator, Make, Shot, form_shot, json_shot
 from tests.bench.runtime.models import model_folder
 from tests.bench.runtime.servers import Command, Server
 from tests.bench.runtime.targets import TARGETS
@@ -23,12 +23,16 @@ from tests.bench.runtime.turns import Contender, Turns, take_turns
 from tests.models.speech.sentences import HELD_OUT
 from tests.models.speech.synthesis import Utterance, samples_of, speak, to_file
 
+Measure = Callable[[Server, Make], Awaitable[Figures]]
+"""Loads one server with requests of one kind."""
+
 RATE = 16_000
 VOICES = ("en-us", "en-gb", "en-us+f3", "en-gb-x-rp+m5")
 PICTURES, WIDTH, HEIGHT = 16, 400, 300
 SPEAKERS, VIEWERS, PAINTERS = 8, 16, 4
-SPOKEN_SECONDS = 15.0
-"""A recording costs as much as a text of some thousand tokens, and those that share a batch end together."""
+SPOKEN, SPOKEN_QUICK = 48, 16
+"""Recordings of a turn. Each costs as much as a text of some thousand tokens, and those that share a batch end about
+together, so a turn ends with the last answer instead of at a moment at which many may be half done."""
 STEPS = 10
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -98,7 +102,8 @@ async def measure_speech(bench: Bench) -> list[Line]:
         (litserve(await environment("litserve"), folder, dtype, "speech"), litserve_speech),
     ]
     mine = ours(folder, dtype), partial(speech_form, model=NAME)
-    turns = await _compare(bench, [mine, *peers], SPEAKERS, max(SPOKEN_SECONDS, bench.seconds))
+    measure = partial(load_speech, count=SPOKEN_QUICK if bench.quick else SPOKEN)
+    turns = await _compare(bench, [mine, *peers], measure)
     of = f"demo-whisper {dtype}, {SPEAKERS} clients"
     return [_best_line("speech", of, turns, [command.name for command, _ in peers])]
 
@@ -109,7 +114,8 @@ async def measure_images(bench: Bench) -> list[Line]:
     programs = await environment("litserve")
     for dtype in dict.fromkeys(["float32"] if bench.quick else ["float32", bench.fast_dtype]):
         contenders = [(ours(folder, dtype), our_image), (litserve(programs, folder, dtype, "image"), litserve_image)]
-        turns = await _compare(bench, contenders, VIEWERS, 3 * bench.seconds)
+        measure = partial(load_texts, clients=VIEWERS, seconds=3 * bench.seconds)
+        turns = await _compare(bench, contenders, measure)
         lines.append(_best_line("image", f"vit-22m {dtype}", turns, ["LitServe"]))
     return lines
 
@@ -128,7 +134,14 @@ async def measure_pictures(bench: Bench) -> list[Line]:
     return [ratio_line(TARGETS["pictures"], f"demo-image {dtype}, {STEPS} steps", mine, peer, turns.note)]
 
 
-async def _compare(bench: Bench, contenders: Sequence[tuple[Command, Make]], clients: int, seconds: float) -> Turns:
+async def load_speech(server: Server, make: Make, count: int) -> Figures:
+    """Have several clients send recordings until all of them are written down."""
+    async with Generator(server.base) as generator:
+        load = await generator.answered(SPEAKERS, make, count)
+    return {"answers": answers_per_second(load)}
+
+
+async def _compare(bench: Bench, contenders: Sequence[tuple[Command, Make]], measure: Measure) -> Turns:
     """Start the servers and load them in turns."""
     async with AsyncExitStack() as stack:
         makes: dict[Server, Make] = {}
@@ -136,10 +149,7 @@ async def _compare(bench: Bench, contenders: Sequence[tuple[Command, Make]], cli
             server = await stack.enter_async_context(bench.serving(command))
             await warm(server, make(0))
             makes[server] = make
-        turns = [
-            Contender(server.name, partial(load_texts, server, make, clients, seconds), server)
-            for server, make in makes.items()
-        ]
+        turns = [Contender(server.name, partial(measure, server, make), server) for server, make in makes.items()]
         return await take_turns(turns, bench.rounds, bench.foreign)
 
 
