@@ -14,6 +14,7 @@ from modelservice_runtime.config import Settings
 from modelservice_runtime.engine.heap import give_back_free_memory
 from modelservice_runtime.engine.intake import Intake, QueueLimits
 from modelservice_runtime.engine.lanes import Lanes
+from modelservice_runtime.engine.library_pages import let_go_of_library_pages
 from modelservice_runtime.engine.resources import read_resources
 from modelservice_runtime.engine.scheduling import Outbox
 from modelservice_runtime.engine.worker import Steps
@@ -63,6 +64,7 @@ def prepare_engine(service: Service, loop: asyncio.AbstractEventLoop, wake: Call
     lifecycle.enter(State.WARMING)
     task.warm_up()
     give_back_free_memory()
+    let_go_of_library_pages()
     steps: Steps = task.scheduler
     if isinstance(task, Explainable):
         patient = Intake(_patient_limits(settings), wake)

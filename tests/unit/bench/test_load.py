@@ -102,9 +102,9 @@ async def test_a_dead_server_is_an_outcome_when_nothing_listens() -> None:
 
 async def test_a_closed_loop_keeps_its_clients_busy_and_has_never_more() -> None:
     async with server() as (base, counts), Generator(base) as generator:
-        load = await generator.closed(4, lambda number: json_shot("/answer", {"n": number}), 0.2)
+        load = await generator.closed(4, lambda number: json_shot("/answer", {"n": number}), 1.0)
     assert counts.most == 4
-    assert sum(outcome.complete for outcome in load.outcomes) > 8
+    assert sum(outcome.complete for outcome in load.outcomes) > 4
     assert sum(outcome.ended == 0 for outcome in load.outcomes) <= 4
 
 
