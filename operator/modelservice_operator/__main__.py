@@ -1,10 +1,11 @@
-"""`modelservice-operator run`, `modelservice-operator metrics-adapter` and `modelservice-operator version`."""
+"""`modelservice-operator`: `run`, `metrics-adapter`, `activator` and `version`."""
 
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
 
 from modelservice_operator import __version__
+from modelservice_operator.activator.settings import ActivatorSettings
 from modelservice_operator.metrics_adapter.settings import AdapterSettings
 from modelservice_operator.settings import BadSettings, add_flags, load, load_settings
 
@@ -18,6 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_flags(commands.add_parser("run", help="watch ModelServices and make them true"))
     adapter = commands.add_parser("metrics-adapter", help="serve custom.metrics.k8s.io for the pods of ModelServices")
     add_flags(adapter, AdapterSettings)
+    activator = commands.add_parser("activator", help="hold requests of ModelServices that have no pod, and start one")
+    add_flags(activator, ActivatorSettings)
     commands.add_parser("version", help="print the version")
     arguments = vars(parser.parse_args(argv))
     command = arguments.pop("command")
@@ -25,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(__version__)
         return 0
     try:
-        return _adapt(arguments) if command == "metrics-adapter" else _operate(arguments)
+        return _COMMANDS[command](arguments)
     except BadSettings as error:
         print(f"modelservice-operator: {error}", file=sys.stderr)
         return EXIT_BAD_SETTINGS
@@ -45,6 +48,17 @@ def _adapt(flags: Mapping[str, str | None]) -> int:
     from modelservice_operator.metrics_adapter.app import serve  # noqa: PLC0415  (heavy, as above)
 
     return serve(settings)
+
+
+def _activate(flags: Mapping[str, str | None]) -> int:
+    settings = load(ActivatorSettings, flags)
+
+    from modelservice_operator.activator.app import serve  # noqa: PLC0415  (heavy, as above)
+
+    return serve(settings)
+
+
+_COMMANDS = {"run": _operate, "metrics-adapter": _adapt, "activator": _activate}
 
 
 if __name__ == "__main__":

@@ -17,8 +17,12 @@ from typing import Any
 import uvloop
 
 from modelservice_operator import __version__
+from modelservice_operator.api.activator import SERVICE_NAME
+from modelservice_operator.controller.activators import Activators
+from modelservice_operator.controller.activity import Activity
 from modelservice_operator.controller.intake import Intake, record_of
 from modelservice_operator.controller.keys import Key
+from modelservice_operator.controller.ports import Ports
 from modelservice_operator.controller.reconcile import Reconciler
 from modelservice_operator.controller.reports import RuntimeReports
 from modelservice_operator.domain import Facts
@@ -30,15 +34,18 @@ from modelservice_operator.engine.queue import WorkQueue
 from modelservice_operator.engine.resync import Resync
 from modelservice_operator.engine.workers import Workers
 from modelservice_operator.kube.client import KubernetesApi, Login
+from modelservice_operator.kube.endpoints import slices_of
 from modelservice_operator.kube.errors import ApiError
 from modelservice_operator.kube.lease import KubernetesLease
 from modelservice_operator.kube.lister import Lister
 from modelservice_operator.kube.optional import OptionalKind
 from modelservice_operator.kube.resources import MODEL_SERVICE, RUNTIME_PROFILE, WATCHED, Resource
+from modelservice_operator.kube.slices import Slices
 from modelservice_operator.kube.watch import Watch
 from modelservice_operator.observability.health import LOOP_LAG_LIMIT, HealthServer, LoopWatch
 from modelservice_operator.observability.logs import configure_logs
 from modelservice_operator.observability.metrics import Metrics
+from modelservice_operator.observability.scrape import Scraper
 from modelservice_operator.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -90,9 +97,11 @@ class Operator:
         self.api = KubernetesApi(login, self.metrics.requested)
         self._lease_api = KubernetesApi(login, self.metrics.requested)
         self.queue: WorkQueue[Key] = WorkQueue(metrics=self.metrics)
+        self._scraper = Scraper()
         self.intake = Intake(self.cache, self.queue, self.metrics.watched)
         self._build_elector()
         self._build_watches()
+        self._build_doormen()
         self._build_resync()
         self._build_workers()
         self._loop_watch = LoopWatch(self.metrics)
@@ -128,6 +137,8 @@ class Operator:
         """Close the connections and the health port."""
         await self._health.stop()
         await self.reports.close()
+        await self.activity.close()
+        await self._scraper.close()
         await self.api.close()
         await self._lease_api.close()
         self._login.close()
@@ -148,6 +159,14 @@ class Operator:
             if resource.optional
         ]
 
+    def _build_doormen(self) -> None:
+        """The slices of the activator's Service, where there is one."""
+        name, namespace = self._settings.activator_service, self._settings.namespace
+        self._doormen = None
+        if name:
+            resource = slices_of(f"{SERVICE_NAME}={name}")
+            self._doormen = Slices(self.api, resource, self._login.connection, (namespace,), self.intake.ask_for_all)
+
     def _watch_of(self, *resources: Resource) -> Watch:
         return Watch(resources, self.intake.on_event, self._login.connection, self._settings.watch_namespaces)
 
@@ -164,8 +183,12 @@ class Operator:
 
     def _build_workers(self) -> None:
         self.reports = RuntimeReports(self.queue.add)
+        self.activators = Activators(self._doormen.all if self._doormen else None, self._scraper)
+        self.activity = Activity(self.queue.add, self._leads, self._scraper, self.activators.is_busy)
+        settings = self._settings
+        ports = Ports(self.cache, settings.activator_first_port, settings.activator_ports)
         self.reconciler = Reconciler(
-            self.api, self.cache, self.intake, self.reports, self._facts, lambda: self.elector.is_leader
+            self.api, self.cache, self.intake, self.reports, self._facts, self._leads, self.activity, ports
         )
         self.workers = Workers(
             self.queue,
@@ -183,7 +206,11 @@ class Operator:
             image_pull_policy=self._settings.image_pull_policy,
             operator_namespace=self._settings.namespace,
             prometheus_url=self._settings.prometheus_url,
+            activator=self.activators.addresses(),
         )
+
+    def _leads(self) -> bool:
+        return self.elector.is_leader
 
     def _kinds(self) -> list[str]:
         served = [kind.resource.kind for kind in self._optional if kind.served]
@@ -200,6 +227,9 @@ class Operator:
             for optional in self._optional:
                 await self._insist(f"{optional.resource.kind} is looked for", optional.look)
                 group.create_task(optional.run(self._recatch_signals), name=optional.resource.kind)
+            if self._doormen is not None:
+                await self._insist("the activator's pods are listed", self._doormen.fill)
+                group.create_task(self._doormen.run(self._recatch_signals), name="activator")
             self.gate.set("synced", True)
             self.metrics.synced(True)
             log.info("Synced", extra={"cached": self.cache.sizes()})

@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from modelservice_operator.api.activator import FIRST_PORT, PORTS
 
 ENV_PREFIX = "MODELSERVICE_OPERATOR_"
 
@@ -33,6 +35,14 @@ def _own_identity() -> str:
     return os.environ.get("POD_NAME") or f"{socket.gethostname()}-{secrets.token_hex(3)}"
 
 
+def _split(value: Any) -> Any:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""Names separated by commas."""
+
+
 class Settings(BaseSettings):
     """Durations are in seconds."""
 
@@ -43,9 +53,7 @@ class Settings(BaseSettings):
     )
     namespace: str = Field(default_factory=own_namespace, description="namespace of the Lease; default: POD_NAMESPACE")
     identity: str = Field(default_factory=_own_identity, description="name in the Lease; default: POD_NAME")
-    watch_namespaces: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="namespaces to serve, separated by commas; default: all"
-    )
+    watch_namespaces: Names = Field((), description="namespaces to serve, separated by commas; default: all")
     workers: int = Field(16, ge=1, le=256, description="ModelServices reconciled at the same time")
     default_runtime_image: str = Field(
         "localhost/modelservice-runtime:dev",
@@ -60,6 +68,15 @@ class Settings(BaseSettings):
         pattern=r"^(https?://\S+)?$",
         description="address of the Prometheus that KEDA asks for metrics of model servers; default: none",
     )
+    activator_service: str = Field(
+        "", description="Service of the activator, in the operator's namespace; default: none is installed"
+    )
+    activator_first_port: int = Field(
+        FIRST_PORT, ge=1024, le=65535, description="first of the activator's ports, as told to the activator"
+    )
+    activator_ports: int = Field(
+        PORTS, ge=1, le=20000, description="number of the activator's ports, as told to the activator"
+    )
     listen_port: int = Field(8080, ge=1, le=65535, description="port of /metrics, /healthz and /readyz")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe level to log")
     resync_seconds: float = Field(600, ge=5, description="interval of the complete lists")
@@ -67,11 +84,6 @@ class Settings(BaseSettings):
     lease_duration: float = Field(15, description="time without renewal after which another replica takes over")
     renew_deadline: float = Field(10, description="time without renewal after which the leader stops")
     retry_period: float = Field(2, description="time between renewals")
-
-    @field_validator("watch_namespaces", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("log_level", mode="before")
     @classmethod

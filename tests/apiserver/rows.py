@@ -227,6 +227,7 @@ VALID = (
             env=[{"name": "A", "value": "1"}],
         ),
     ),
+    Row("idle", service(autoscaling={"minReplicas": 0, "maxReplicas": 2, "idle": {"scaleToZeroAfterSeconds": 900}})),
 )
 
 NOT_YET = (
@@ -237,12 +238,6 @@ NOT_YET = (
         service(scheduling={"resourceClaims": [{"name": "gpu"}]}),
         "spec.scheduling.resourceClaims",
         "use spec.accelerator",
-    ),
-    Row(
-        "idle",
-        service(autoscaling={"minReplicas": 0, "maxReplicas": 2, "idle": {"scaleToZeroAfterSeconds": 900}}),
-        "spec.autoscaling.idle",
-        "set minReplicas to 1 or more",
     ),
     Row(
         "a cache on nodes",
@@ -328,6 +323,33 @@ INVALID = (
         service(autoscaling={"minReplicas": 5, "maxReplicas": 2}),
         "spec.autoscaling.minReplicas",
         "raise spec.autoscaling.maxReplicas",
+    ),
+    Row(
+        "idle beside a scaler that decides itself",
+        service(autoscaling={"backend": "KEDA", "maxReplicas": 2, "idle": {"scaleToZeroAfterSeconds": 900}}),
+        "spec.autoscaling.idle",
+        "use backend: HPA",
+    ),
+    Row(
+        "idle beside a scaler of one's own",
+        service(autoscaling={"backend": "External", "idle": {"scaleToZeroAfterSeconds": 900}}),
+        "spec.autoscaling.idle",
+        "use backend: HPA",
+    ),
+    Row(
+        "idle beside a policy that the activator does not know",
+        service(
+            autoscaling={"maxReplicas": 2, "idle": {"scaleToZeroAfterSeconds": 900}},
+            network={"networkPolicy": {"from": [{"podSelector": {}}]}},
+        ),
+        "spec.autoscaling.idle",
+        "remove one of the two",
+    ),
+    Row(
+        "idle at once",
+        service(autoscaling={"maxReplicas": 2, "idle": {"scaleToZeroAfterSeconds": 0}}),
+        "spec.autoscaling.idle.scaleToZeroAfterSeconds",
+        "greater than or equal to 1",
     ),
     Row(
         "scaling to zero without idle",

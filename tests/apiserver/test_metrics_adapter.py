@@ -9,7 +9,6 @@ import asyncio
 import base64
 import json
 import os
-import socket
 import subprocess
 import sys
 import uuid
@@ -19,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.cluster import Cluster, ClusterError
 from tests.support.admin_ports import AdminPort, exposition, loopback_network
+from tests.support.components import account_kubeconfig, lead_to, make_pod_ready
 from tests.support.operators import ROOT, Operators
 from tests.support.polling import until_async, wait_until
 from tests.support.ports import free_port
@@ -56,12 +55,13 @@ class Adapter:
         self._write_certificate()
         port, health = free_port(), free_port()
         command = [sys.executable, "-m", "modelservice_operator", "metrics-adapter", "--namespace", self.namespace]
-        command += ["--kubeconfig", str(self._kubeconfig()), "--service", NAME, "--tls-folder", str(self.folder)]
+        kubeconfig = account_kubeconfig(self.cluster, self.namespace, NAME, self.folder)
+        command += ["--kubeconfig", str(kubeconfig), "--service", NAME, "--tls-folder", str(self.folder)]
         command += ["--port", str(port), "--listen-port", str(health)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "operator")}
         with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen(command, stderr=log, stdout=log, env=environment)
-        self._route_to(port)
+        lead_to(self.cluster, self.namespace, NAME, "adapter", {"https": port})
         wait_until(self.is_available, f"the adapter is available; {self.folder / 'log'}", 40)
 
     def is_available(self) -> bool:
@@ -86,34 +86,6 @@ class Adapter:
     def _write_certificate(self) -> None:
         for name, text in self.certificate().items():
             (self.folder / name).write_bytes(base64.b64decode(text))
-
-    def _kubeconfig(self) -> Path:
-        config = yaml.safe_load(self.cluster.kubeconfig.read_text())
-        token = self.cluster.kubectl("create", "token", NAME, "--namespace", self.namespace).strip()
-        config["users"][0]["user"] = {"token": token}
-        file = self.folder / "kubeconfig"
-        file.write_text(yaml.safe_dump(config))
-        return file
-
-    def _route_to(self, port: int) -> None:
-        """Stand in for kube-proxy and the pod: the Service leads to the process."""
-        labels = {"kubernetes.io/service-name": NAME, "endpointslice.kubernetes.io/managed-by": "tests"}
-        body = {
-            "apiVersion": "discovery.k8s.io/v1",
-            "kind": "EndpointSlice",
-            "metadata": {"name": "adapter", "namespace": self.namespace, "labels": labels},
-            "addressType": "IPv4",
-            "endpoints": [{"addresses": [_own_address()], "conditions": {"ready": True}}],
-            "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
-        }
-        self.cluster.kubectl("create", "-f", "-", input=json.dumps(body))
-
-
-def _own_address() -> str:
-    """An address of this machine that is not a loopback one, which endpoints must not have; nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))
-        return str(probe.getsockname()[0])
 
 
 @pytest.fixture
@@ -143,21 +115,12 @@ def _pods(cluster: Cluster, team: Team) -> list[dict[str, Any]]:
 
 
 def _make_ready(cluster: Cluster, team: Team, ports: list[AdminPort]) -> None:
-    """What a kubelet would do: every pod runs, is ready and has the address of one of the ports."""
+    """Every pod runs, is ready and has the address of one of the ports."""
     taken = {pod["status"].get("podIP") for pod in _pods(cluster, team)}
     free = [port for port in ports if port.address not in taken]
     for pod in _pods(cluster, team):
         if not pod["status"].get("podIP"):
-            address = free.pop().address
-            status = {
-                "phase": "Running",
-                "podIP": address,
-                "podIPs": [{"ip": address}],
-                "conditions": [{"type": "Ready", "status": "True"}],
-            }
-            patch = json.dumps({"status": status})
-            name = pod["metadata"]["name"]
-            cluster.kubectl("patch", "pod", name, "-n", team.namespace, "--subresource=status", "-p", patch)
+            make_pod_ready(cluster, team.namespace, pod["metadata"]["name"], free.pop().address)
 
 
 async def _expect_replicas(team: Team, number: int) -> None:

@@ -17,7 +17,7 @@ def platform(node: Cluster) -> Cluster:
     images.build_models(node)
     node.set_gpus(2)
     node.install_crds("servicemonitor")
-    install.install_operator(node)
+    install.install_operator(node, install.VALUES, "--set", "activator.enabled=true")
     return node
 
 

@@ -9,7 +9,7 @@ import yaml
 
 from modelservice_operator.api.kinds import CHILD_KINDS
 from modelservice_operator.api.v1alpha1 import ModelService, RuntimeProfile
-from modelservice_operator.domain import OPEN, Gate, judge_source
+from modelservice_operator.domain import AWAKE, OPEN, Door, Gate, Rest, judge_source
 from tests.support.builders import FACTS, make_gpu_profile, make_modelservice, make_profile, render_all
 from tests.support.preflights import INSPECTED, make_preflight_pod
 
@@ -224,6 +224,11 @@ def _inspected() -> Case:
     return make_modelservice("hf://Qwen/Qwen2.5-0.5B-Instruct@main").build(), None
 
 
+def _idle() -> Case:
+    scaling = {"minReplicas": 0, "maxReplicas": 4, "idle": {"scaleToZeroAfterSeconds": 900}}
+    return make_modelservice("pvc://weights/llama").with_spec(autoscaling=scaling).build(), None
+
+
 def _looking(service: ModelService, profile: RuntimeProfile | None) -> Gate:
     return judge_source(service, profile, FACTS, {}, ())
 
@@ -239,10 +244,14 @@ GATES: dict[str, Callable[[ModelService, RuntimeProfile | None], Gate]] = {
 """The cases that have a preflight; the gate of all others is open."""
 
 
+RESTS = {"idle": Rest(at_zero=True, door=Door(20007, ("10.244.0.9", "fd00::9")))}
+"""The cases that have no pods because no requests come."""
+
+
 def _render(case: str) -> list[dict[str, Any]]:
     service, profile = CASES[case]()
     gate = GATES[case](service, profile) if case in GATES else OPEN
-    return render_all(service, profile, FACTS, gate)
+    return render_all(service, profile, FACTS, gate, RESTS.get(case, AWAKE))
 
 
 CASES: dict[str, Callable[[], Case]] = {
@@ -250,7 +259,7 @@ CASES: dict[str, Callable[[], Case]] = {
     for function in (
         _minimal, _hub_with_token, _https_with_header, _bucket, _image, _claim, _gpu_by_profile, _gpu_simulated,
         _gpu_quantized, _gpu_slices, _placed, _autoscaled, _scaled_by_keda, _scaled_by_others, _exposed, _secured,
-        _adapted, _observed, _routed, _suspended, _merged, _verified, _looked_up, _inspected,
+        _adapted, _observed, _routed, _suspended, _merged, _verified, _looked_up, _inspected, _idle,
     )
 }  # fmt: skip
 

@@ -23,8 +23,8 @@ def ensure_namespace(cluster: Cluster, name: str) -> None:
     cluster.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(manifest))
 
 
-def install_operator(cluster: Cluster, values: Path = VALUES) -> None:
-    """Install or upgrade the chart and wait until both replicas are available.
+def install_operator(cluster: Cluster, values: Path = VALUES, *options: str) -> None:
+    """Install or upgrade the chart, with more of Helm's options if given, and wait until both replicas are available.
 
     An unchanged chart with an unchanged image keeps its pods: the image's digest is part of the pod template.
     """
@@ -45,5 +45,6 @@ def install_operator(cluster: Cluster, values: Path = VALUES) -> None:
         f"runtime.image={RUNTIME_IMAGE}",
         "--set-string",
         f"podAnnotations.modelservice\\.dev/image-digest={cluster.image_digest(OPERATOR_IMAGE)}",
+        *options,
     )
     cluster.kubectl("rollout", "status", f"deployment/{RELEASE}-operator", "-n", NAMESPACE, "--timeout=120s")

@@ -12,9 +12,10 @@ def loopback_network() -> str:
     return f"127.{random.randint(1, 254)}.{random.randint(1, 254)}"
 
 
-def exposition(queued: float, running: float = 0, tokens: float = 0) -> str:
-    """What the runtime's `/metrics` says, in short."""
-    return (
+def exposition(queued: float, running: float = 0, tokens: float = 0, finished: float | None = None) -> str:
+    """What the runtime's `/metrics` says, in short; without `finished` it does not count calls."""
+    calls = f'# TYPE inference_requests_total counter\ninference_requests_total{{code="200"}} {finished}\n'
+    return ("" if finished is None else calls) + (
         "# TYPE inference_requests_queued gauge\n"
         f'inference_requests_queued{{model="chat",task="chat"}} {queued}\n'
         "# TYPE inference_requests_running gauge\n"

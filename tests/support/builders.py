@@ -6,7 +6,7 @@ from typing import Any
 
 from modelservice_operator.api.quantity import canonical_quantity
 from modelservice_operator.api.v1alpha1 import ModelService, RuntimeProfile
-from modelservice_operator.domain import OPEN, Facts, Gate, desired, project, read_profile, read_service
+from modelservice_operator.domain import AWAKE, OPEN, Facts, Gate, Rest, desired, project, read_profile, read_service
 from modelservice_operator.render import Renderer
 
 Body = dict[str, Any]
@@ -84,11 +84,15 @@ def make_gpu_profile(**spec: Any) -> RuntimeProfile:
 
 
 def render_all(
-    service: ModelService, profile: RuntimeProfile | None = None, facts: Facts = FACTS, gate: Gate = OPEN
+    service: ModelService,
+    profile: RuntimeProfile | None = None,
+    facts: Facts = FACTS,
+    gate: Gate = OPEN,
+    rest: Rest = AWAKE,
 ) -> list[Body]:
-    """The manifests of all children; behind an open gate unless another is given."""
+    """The manifests of all children; behind an open gate, and with pods, unless something else is given."""
     renderer = Renderer()
-    return [renderer.render(child.template, child.values) for child in desired(service, profile, facts, gate)]
+    return [renderer.render(child.template, child.values) for child in desired(service, profile, facts, gate, rest)]
 
 
 def make_live(manifest: Mapping[str, Any]) -> Body:

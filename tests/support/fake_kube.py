@@ -104,6 +104,15 @@ class FakeKube:
             self._store(place, fresh)
         return copy.deepcopy(self.objects[place])
 
+    async def scale_from_zero(self, resource: Resource, namespace: str, name: str, deadline: float = DEADLINE) -> bool:
+        self._enter("patch_scale", resource, name)
+        body = copy.deepcopy(self._find(resource, namespace, name))
+        if body["spec"].get("replicas", 1):
+            return False
+        body["spec"]["replicas"] = 1
+        self._store((resource.kind, namespace, name), body)
+        return True
+
     async def serves(self, resource: Resource, deadline: float = DEADLINE) -> bool:
         self._enter("discover", resource, "")
         return resource.kind in self.served

@@ -6,13 +6,17 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class ChildKind:
-    """One kind of child; `optional` kinds come from CRDs that a cluster may lack."""
+    """One kind of child; `optional` kinds come from CRDs that a cluster may lack.
+
+    `selector` is what sets the operator's own objects apart where others give theirs the same labels.
+    """
 
     kind: str
     group: str
     version: str
     plural: str
     optional: bool = False
+    selector: str = ""
 
     @property
     def api_version(self) -> str:
@@ -31,6 +35,14 @@ CONFIG_MAP: Final = ChildKind("ConfigMap", "", "v1", "configmaps")
 JOB: Final = ChildKind("Job", "batch", "v1", "jobs")
 DEPLOYMENT: Final = ChildKind("Deployment", "apps", "v1", "deployments")
 SERVICE: Final = ChildKind("Service", "", "v1", "services")
+ENDPOINT_SLICE: Final = ChildKind(
+    "EndpointSlice",
+    "discovery.k8s.io",
+    "v1",
+    "endpointslices",
+    selector="endpointslice.kubernetes.io/managed-by=modelservice-operator",
+)
+"""Leads from a Service to the activator. Kubernetes gives the slices that it keeps itself the labels of the Service."""
 HORIZONTAL_POD_AUTOSCALER: Final = ChildKind("HorizontalPodAutoscaler", "autoscaling", "v2", "horizontalpodautoscalers")
 SCALED_OBJECT: Final = ChildKind("ScaledObject", "keda.sh", "v1alpha1", "scaledobjects", optional=True)
 POD_DISRUPTION_BUDGET: Final = ChildKind("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets")
@@ -46,6 +58,7 @@ CHILD_KINDS: Final[tuple[ChildKind, ...]] = (
     JOB,
     DEPLOYMENT,
     SERVICE,
+    ENDPOINT_SLICE,
     HORIZONTAL_POD_AUTOSCALER,
     SCALED_OBJECT,
     POD_DISRUPTION_BUDGET,

@@ -33,6 +33,8 @@ VERIFIED_TEMPLATE: Final = f"{GROUP}/verified-template"
 """On a Deployment: the pod template that last served with all its replicas, as JSON."""
 TAKEN_BACK: Final = f"{GROUP}/taken-back"
 """On a Deployment: the revision that failed and was replaced by the verified one, and why, as JSON."""
+IDLE: Final = f"{GROUP}/idle"
+"""On a Deployment: its service has no replica because no requests came."""
 PREFLIGHT: Final = f"{GROUP}/preflight"
 """On a ModelService, written by people: `skip`, or any other text, which asks for a new preflight whenever it changes.
 On a Deployment, written by the operator: what the preflight of its pods found, as JSON."""
@@ -75,6 +77,11 @@ def preflight_name(name: str, digest: str) -> str:
 def preflight_labels(name: str) -> dict[str, str]:
     """Labels of the pods of a preflight: ours, and none of a Service, a budget or a policy selects them."""
     return {LABEL_APP: APP, LABEL_INSTANCE: name, LABEL_MANAGED_BY: MANAGED_BY, LABEL_PREFLIGHT: name}
+
+
+def door_name(name: str, family: str) -> str:
+    """Name of the EndpointSlice that leads from a ModelService's Service to the activator, by family of addresses."""
+    return f"{name}-activator" if family == "IPv4" else f"{name}-activator-{family.lower()}"
 
 
 def track_name(name: str, track: str) -> str:

@@ -325,7 +325,9 @@ _GOOD: Final[dict[Reason, ReasonDetail]] = {
     Reason.SCALING_ACTIVE: ReasonDetail("The autoscaler works."),
     Reason.APPLIED: ReasonDetail("Every child is as the spec asks."),
     Reason.SCALED_TO_ZERO: ReasonDetail(
-        "No replica is asked for.", "Set spec.replicas to 1 or more, for example with `kubectl scale`."
+        "No replica is asked for.",
+        "Set spec.replicas to 1 or more, for example with `kubectl scale`. With spec.autoscaling.idle the next request "
+        "starts a pod, and so does scaling the Deployment to 1.",
     ),
     Reason.SUSPENDED: ReasonDetail(
         "spec.suspend is true, so no pod runs.", "Set spec.suspend to false to serve again."

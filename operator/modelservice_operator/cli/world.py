@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from modelservice_operator.api.activator import FIRST_PORT, PORTS, SERVICE_NAME
 from modelservice_operator.api.kinds import BY_KIND
 from modelservice_operator.api.names import LABEL_NAME, LABEL_PREFLIGHT
 from modelservice_operator.cli.overseer import find_operator, settings_of
@@ -12,14 +13,16 @@ from modelservice_operator.controller.decide import Decision, Manifests, decide
 from modelservice_operator.controller.intake import record_of
 from modelservice_operator.controller.keys import Key
 from modelservice_operator.controller.observe import Observation
-from modelservice_operator.domain import Apply, Facts, project
+from modelservice_operator.controller.ports import Ports
+from modelservice_operator.domain import Apply, Facts, Stillness, project
 from modelservice_operator.engine.cache import Cache
 from modelservice_operator.kube.api import Body, KubeApi
+from modelservice_operator.kube.endpoints import read_slice, slices_of
 from modelservice_operator.kube.errors import ApiError, NotFound
 from modelservice_operator.kube.resources import CHILDREN, OURS, POD, RUNTIME_PROFILE, Resource, child_resource
 from modelservice_operator.settings import Settings
 
-_SETTINGS = ("namespace", "default_runtime_image", "image_pull_policy", "prometheus_url")
+_SETTINGS = ("namespace", "default_runtime_image", "image_pull_policy", "prometheus_url", "activator_service")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ async def look_around(api: KubeApi, key: Key, optional_kinds: Iterable[str], pro
     for body in (stored | given).values():
         around.add(RUNTIME_PROFILE, body)
     served = [resource for resource in CHILDREN if not resource.optional or resource.kind in set(optional_kinds)]
-    mine = [replace(resource, selector=f"{OURS},{LABEL_NAME}={key.name}") for resource in served]
+    mine = [replace(resource, selector=f"{resource.selector},{LABEL_NAME}={key.name}") for resource in served]
     mine += [pods_of(key.name), preflights_of(key.name)]
     for resource, bodies in zip(
         mine, await asyncio.gather(*(list_all(api, r, key.namespace) for r in mine)), strict=True
@@ -71,7 +74,9 @@ async def look_around(api: KubeApi, key: Key, optional_kinds: Iterable[str], pro
 
 async def decide_on(api: KubeApi, seen: Observation, facts: Facts, around: Surroundings) -> Decision:
     """Decide as the reconciler does: again, if objects without our label have the names of missing children."""
-    decision = decide(seen, facts, Manifests(), {})
+    port = 0 if facts.activator is None else Ports(around.cache, FIRST_PORT, PORTS).of(seen.key)
+    still = Stillness(port=port)
+    decision = decide(seen, facts, Manifests(), {}, still)
     unseen = {}
     for action in decision.plan.actions if decision.plan else ():
         child = action.kind, action.name
@@ -82,7 +87,7 @@ async def decide_on(api: KubeApi, seen: Observation, facts: Facts, around: Surro
                 around.raw[child] = body
     if not unseen:
         return decision
-    return decide(replace(seen, children={**seen.children, **unseen}), facts, Manifests(), {})
+    return decide(replace(seen, children={**seen.children, **unseen}), facts, Manifests(), {}, still)
 
 
 async def read_facts(api: KubeApi, given: Mapping[str, str]) -> tuple[Facts, str]:
@@ -100,8 +105,19 @@ async def read_facts(api: KubeApi, given: Mapping[str, str]) -> tuple[Facts, str
         optional_kinds=frozenset(r.kind for r, is_served in zip(optional, served, strict=True) if is_served),
         operator_namespace=settings.namespace,
         prometheus_url=settings.prometheus_url,
+        activator=await _addresses_of_activator(api, settings) if settings.activator_service else None,
     )
     return facts, "" if given else note
+
+
+async def _addresses_of_activator(api: KubeApi, settings: Settings) -> tuple[str, ...]:
+    """Where the activator's pods are; none where the user may not see that."""
+    resource = slices_of(f"{SERVICE_NAME}={settings.activator_service}")
+    try:
+        slices = [read_slice(body) for body in await list_all(api, resource, settings.namespace)]
+    except ApiError:
+        return ()
+    return tuple(sorted({address for each in slices for address in each.addresses}))
 
 
 async def _settings_of_operator(api: KubeApi) -> tuple[dict[str, str], str]:

@@ -10,7 +10,9 @@ from modelservice_operator.api.v1alpha1.scaling import Autoscaling
 from modelservice_operator.controller.keys import Key
 from modelservice_operator.controller.observe import ChildId, Observation
 from modelservice_operator.domain import (
+    AWAKE,
     OPEN,
+    UNKNOWN,
     ApplyResults,
     Facts,
     Gate,
@@ -18,8 +20,11 @@ from modelservice_operator.domain import (
     ObservedState,
     Plan,
     Recorded,
+    Rest,
     SpecError,
+    Stillness,
     desired,
+    judge_rest,
     judge_source,
     keeps_revisions,
     kept_accounts,
@@ -37,11 +42,15 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do, or why nothing can be decided; exactly one of the two is set. `gate` is what a preflight says."""
+    """What to do, or why nothing can be decided; exactly one of the two is set.
+
+    `gate` is what a preflight says. In `looks_in` seconds something else may have to be done, though nothing happens.
+    """
 
     plan: Plan | None
     error: SpecError | None
     gate: Gate = OPEN
+    looks_in: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,7 @@ class _Cause:
     profile: RuntimeProfile | None
     facts: Facts
     gate: Gate
+    rest: Rest
 
 
 class Manifests:
@@ -68,15 +78,21 @@ class Manifests:
         self._known: dict[Key, tuple[_Cause, bytes]] = {}
 
     def of(
-        self, key: Key, service: ModelService, profile: RuntimeProfile | None, facts: Facts, gate: Gate = OPEN
+        self,
+        key: Key,
+        service: ModelService,
+        profile: RuntimeProfile | None,
+        facts: Facts,
+        gate: Gate = OPEN,
+        rest: Rest = AWAKE,
     ) -> Sequence[Manifest]:
         """Return the manifests that the spec asks for. Raises SpecError and TemplateError."""
         metadata = service.metadata
-        cause = _Cause(metadata.uid, metadata.generation, service.spec.autoscaling, profile, facts, gate)
+        cause = _Cause(metadata.uid, metadata.generation, service.spec.autoscaling, profile, facts, gate, rest)
         known = self._known.get(key)
         if known is not None and known[0] == cause:
             return tuple(unpack(known[1]))
-        children = desired(service, profile, facts, gate)
+        children = desired(service, profile, facts, gate, rest)
         manifests = tuple(self._renderer.render(child.template, child.values) for child in children)
         self._known[key] = cause, pack(manifests)
         return manifests
@@ -86,7 +102,13 @@ class Manifests:
         self._known.pop(key, None)
 
 
-def decide(seen: Observation, facts: Facts, manifests: Manifests, recorded: Mapping[ChildId, Recorded]) -> Decision:
+def decide(
+    seen: Observation,
+    facts: Facts,
+    manifests: Manifests,
+    recorded: Mapping[ChildId, Recorded],
+    still: Stillness = UNKNOWN,
+) -> Decision:
     """Compare what the spec asks for with what was seen.
 
     A spec that cannot be carried out decides nothing about the children: what serves goes on serving.
@@ -95,14 +117,15 @@ def decide(seen: Observation, facts: Facts, manifests: Manifests, recorded: Mapp
         return Decision(None, seen.error)
     try:
         gate = judge_source(seen.service, seen.profile, facts, seen.children, seen.preflights)
-        wanted = _settled(seen, manifests.of(seen.key, seen.service, seen.profile, facts, gate))
+        rest, looks_in = judge_rest(seen.service, seen.children, seen.pods, still, facts.activator, seen.seen_at)
+        wanted = _settled(seen, manifests.of(seen.key, seen.service, seen.profile, facts, gate, rest))
     except SpecError as error:
         return Decision(None, error)
     except TemplateError as error:
         return Decision(None, SpecError(Reason.TEMPLATE_ERROR, "spec", str(error)))
     kept = kept_children(seen.service, gate, seen.children) | kept_accounts(wanted, seen.children)
     observed = Observed(owner_uid=seen.record.uid, children=seen.children, recorded=recorded, kept=kept)
-    return Decision(plan(wanted, observed), None, gate)
+    return Decision(plan(wanted, observed), None, gate, looks_in)
 
 
 def _settled(seen: Observation, wanted: Sequence[Manifest]) -> Sequence[Manifest]:

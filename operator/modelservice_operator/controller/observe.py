@@ -32,6 +32,7 @@ class Observation:
     profile: RuntimeProfile | None
     children: Mapping[ChildId, dict[str, Any]]
     pods: tuple[dict[str, Any], ...]
+    seen_at: datetime
     preflights: tuple[dict[str, Any], ...] = ()
     error: SpecError | None = None
     changes_in: float | None = None
@@ -51,13 +52,13 @@ def observe(cache: Cache, key: Key, now: datetime | None = None) -> Observation 
     preflights = tuple(filter(_is_preflight, pods))
     serving = tuple(pod for pod in pods if not _is_preflight(pod))
     service, profile, error = _read(cache, body)
-    changes_in = None
+    changes_in, now = None, now or datetime.now(UTC)
     if service is not None and error is None:
         try:
-            service, changes_in = follow_schedules(service, now or datetime.now(UTC))
+            service, changes_in = follow_schedules(service, now)
         except SpecError as unreadable:
             error = unreadable
-    return Observation(key, record, service, profile, children, serving, preflights, error, changes_in)
+    return Observation(key, record, service, profile, children, serving, now, preflights, error, changes_in)
 
 
 def _is_preflight(pod: Mapping[str, Any]) -> bool:

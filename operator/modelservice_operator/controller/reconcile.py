@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from modelservice_operator.api.reasons import Reason
+from modelservice_operator.controller.activity import Activity
 from modelservice_operator.controller.apply import Applier, NotLeading, Result
 from modelservice_operator.controller.decide import Decision, Manifests, decide
 from modelservice_operator.controller.intake import Intake
 from modelservice_operator.controller.keys import Key
 from modelservice_operator.controller.observe import ChildId, Observation, observe
+from modelservice_operator.controller.ports import Ports
 from modelservice_operator.controller.reports import RuntimeReports
 from modelservice_operator.controller.status import StatusWriter
 from modelservice_operator.domain import (
@@ -28,7 +30,10 @@ from modelservice_operator.domain import (
     Recorded,
     RuntimeReport,
     SpecError,
+    Stillness,
     compute_status,
+    idle_seconds,
+    is_ready,
     newest_ready,
     project,
     rejected_status,
@@ -61,11 +66,15 @@ class Reconciler:
         reports: RuntimeReports,
         facts: Callable[[], Facts],
         may_write: Callable[[], bool],
+        activity: Activity,
+        ports: Ports,
     ) -> None:
         self._cache = cache
         self._intake = intake
         self._reports = reports
         self._facts = facts
+        self._activity = activity
+        self._ports = ports
         self._manifests = Manifests()
         self._applier = Applier(api, intake, may_write)
         self._status = StatusWriter(api, intake)
@@ -85,17 +94,28 @@ class Reconciler:
             return Outcome("NotLeading")
         except ApiError as error:
             return _retry_after(error)
-        return _outcome(decision, results, _sooner(waiting, seen.changes_in))
+        return _outcome(decision, results, _sooner(waiting, seen.changes_in, decision.looks_in))
 
     async def _decide(self, seen: Observation) -> Decision:
         """Decide, and decide again if something unseen already has the name of a missing child."""
-        recorded = self._recorded.get(seen.key, {})
-        decision = decide(seen, self._facts(), self._manifests, recorded)
+        recorded, still = self._recorded.get(seen.key, {}), self._stillness(seen)
+        decision = decide(seen, self._facts(), self._manifests, recorded, still)
         unseen = await self._applier.find_unseen(_missing(seen, decision))
         if not unseen:
             return decision
         found = {(kind, body["metadata"]["name"]): project(kind, body) for kind, body in unseen}
-        return decide(replace(seen, children={**seen.children, **found}), self._facts(), self._manifests, recorded)
+        seen = replace(seen, children={**seen.children, **found})
+        return decide(seen, self._facts(), self._manifests, recorded, still)
+
+    def _stillness(self, seen: Observation) -> Stillness:
+        """For how long the pods have had no requests, and the port at the activator, where these matter."""
+        seconds = idle_seconds(seen.service) if seen.service is not None else None
+        port = 0 if seconds is None or self._facts().activator is None else self._ports.of(seen.key)
+        pods = {pod["metadata"]["uid"]: str(pod["status"].get("podIP") or "") for pod in filter(is_ready, seen.pods)}
+        if seconds is None or not pods:
+            self._activity.forget(seen.key)
+            return Stillness(None, port)
+        return Stillness(self._activity.follow(seen.key, seconds, pods), port)
 
     async def _apply(self, key: Key, decision: Decision) -> Sequence[Result]:
         results = await self._applier.carry_out(decision.plan.actions if decision.plan else ())
@@ -146,6 +166,8 @@ class Reconciler:
 
     def _forget(self, key: Key) -> None:
         self._recorded.pop(key, None)
+        self._activity.forget(key)
+        self._ports.forget(key)
         self._manifests.forget(key)
         self._status.forget(key)
 

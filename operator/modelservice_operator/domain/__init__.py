@@ -8,8 +8,9 @@ from .desired import desired, missing_kinds
 from .diagnose import Diagnosis, diagnose
 from .errors import SpecError, read_profile, read_service
 from .facts import ChildSpec, Facts
+from .idle import AWAKE, UNKNOWN, Door, Rest, Stillness, idle_seconds, judge_rest
 from .plan import Apply, ChildState, Delete, NameConflict, Observed, Plan, Recorded, plan, remember
-from .pods import newest_ready
+from .pods import is_ready, newest_ready
 from .preflight import OPEN, Gate, judge_source, kept_children
 from .project import project
 from .revisions import choose_revision, keeps_revisions, kept_accounts
@@ -19,13 +20,16 @@ from .status import compute_status, is_urgent, patience, rejected_status
 from .world import ApplyResults, Failure, ObservedState, RuntimeReport, look_at
 
 __all__ = [
+    "AWAKE",
     "OPEN",
+    "UNKNOWN",
     "Apply",
     "ApplyResults",
     "ChildSpec",
     "ChildState",
     "Delete",
     "Diagnosis",
+    "Door",
     "Facts",
     "Failure",
     "Gate",
@@ -34,14 +38,19 @@ __all__ = [
     "ObservedState",
     "Plan",
     "Recorded",
+    "Rest",
     "RuntimeReport",
     "SpecError",
+    "Stillness",
     "choose_revision",
     "compute_status",
     "desired",
     "diagnose",
     "follow_schedules",
+    "idle_seconds",
+    "is_ready",
     "is_urgent",
+    "judge_rest",
     "judge_source",
     "keeps_revisions",
     "kept_accounts",

@@ -18,13 +18,19 @@ _QUEUED: Final = 200
 
 
 def alert_rules(service: ModelService, block: PrometheusRule, placement: Placement) -> list[dict[str, Any]]:
-    """The alerting rules. A service that is to have no replica is not missed."""
+    """The alerting rules. A service that is to have no replica, or may have none, is not missed."""
     queries = Queries(service.metadata.namespace, service.metadata.name)
-    rules = [] if wanted_replicas(service) == 0 else [_never_ready(queries)]
+    rules = [] if _may_have_none(service) else [_never_ready(queries)]
     rules += [_crash_loop(queries), *_error_budget(queries, block), _latency(queries, block), *_saturation(queries)]
     if placement.count:
         rules.append(_idle(queries, placement))
     return [_labelled(service, rule) for rule in rules]
+
+
+def _may_have_none(service: ModelService) -> bool:
+    scaling = service.spec.autoscaling
+    goes_to_zero = scaling is not None and (scaling.idle is not None or scaling.min_replicas == 0)
+    return goes_to_zero or wanted_replicas(service) == 0
 
 
 def _labelled(service: ModelService, rule: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ..api.reasons import DETAILS, ConditionType, Reason
 from ..api.uri import ModelUri
 from .diagnose import Diagnosis
 from .fit import fit_message
+from .idle import idle_seconds
 from .pods import condition, has_fetched, is_placed
 from .rollout_checks import has_verdict, progressing, verified
 from .scaling_checks import autoscaler_ready, has_autoscaler
@@ -33,6 +34,8 @@ def judge(world: World) -> dict[ConditionType, Verdict]:
 def _applies(type_: ConditionType, world: World) -> bool:
     if type_ is ConditionType.SUSPENDED:
         return world.service.spec.suspend
+    if type_ is ConditionType.IDLE:
+        return world.is_idle
     if type_ is ConditionType.VERIFIED:
         return has_verdict(world)
     return type_ is not ConditionType.AUTOSCALER_READY or has_autoscaler(world)
@@ -111,6 +114,8 @@ def _runtime_ready(world: World) -> Verdict:
 def _no_replica(world: World) -> Verdict:
     if world.service.spec.suspend:
         return _bad(Reason.SUSPENDED)
+    if world.is_idle:
+        return _bad(Reason.SCALED_TO_ZERO, _idle(world).message)
     if world.is_autoscaled and world.service.spec.replicas is None:
         return _bad(Reason.SCALED_TO_ZERO, "The autoscaler asks for no replica until there is work")
     return _bad(Reason.SCALED_TO_ZERO)
@@ -176,6 +181,16 @@ def _suspended(world: World) -> Verdict:
     return _good(Reason.SUSPENDED, f"{left} pods are still ending" if left else "")
 
 
+def _idle(world: World) -> Verdict:
+    """Only asked of a service that has no replica for want of requests."""
+    if world.state.facts is not None and world.state.facts.activator is not None:
+        way = "the next one is held and starts a pod"
+    else:
+        name = world.service.metadata.name
+        way = f"no activator is installed, so kubectl scale deployment/{name} --replicas=1 starts a pod"
+    return _good(Reason.SCALED_TO_ZERO, f"No request came for {idle_seconds(world.service)} s; {way}")
+
+
 _CHAIN: Final[dict[ConditionType, Callable[[World], Verdict]]] = {
     ConditionType.SPEC_VALID: _spec_valid,
     ConditionType.MODEL_AVAILABLE: _model_available,
@@ -187,6 +202,7 @@ _CHAIN: Final[dict[ConditionType, Callable[[World], Verdict]]] = {
     ConditionType.AUTOSCALER_READY: autoscaler_ready,
     ConditionType.IN_SYNC: _in_sync,
     ConditionType.SUSPENDED: _suspended,
+    ConditionType.IDLE: _idle,
 }
 """The checks in the order in which Ready looks for the first failing one."""
 

@@ -62,7 +62,8 @@ def _map_differences(wanted: Mapping[str, Any], live: Any, path: str) -> Iterato
 
 def _list_differences(wanted: Sequence[Any], live: Any, path: str) -> Iterator[str]:
     if not isinstance(live, list):
-        yield path
+        if wanted or live is not None:
+            yield path
         return
     key = merge_key(wanted, live)
     if key is not None:

@@ -10,29 +10,35 @@ from ..api.v1alpha1 import ModelService, RuntimeProfile
 from .autoscaling import hpa_metrics, is_autoscaled_by_us
 from .errors import SpecError
 from .facts import ChildSpec, Facts
+from .idle import AWAKE, Rest, door_slices
 from .keda import is_scaled_by_keda, scaled_object
 from .network import front_service, http_route, ingress, network_policy
 from .observability import dashboard, prometheus_rule, service_monitor
-from .placement import Placement, place
+from .placement import place
 from .preflight import HELD, OPEN, Gate
+from .rollout import wanted_replicas
 from .settings import runtime_settings, settings_text
 from .workload import deployment_values
 
 
 def desired(
-    service: ModelService, profile: RuntimeProfile | None, facts: Facts, gate: Gate = OPEN
+    service: ModelService, profile: RuntimeProfile | None, facts: Facts, gate: Gate = OPEN, rest: Rest = AWAKE
 ) -> tuple[ChildSpec, ...]:
     """The children of a ModelService, in the order in which they are applied.
 
     `profile` is the one that the spec names, else the default one, else None. Behind a closed gate the Deployment and
-    what belongs to it are not among them. Raises SpecError when the spec cannot be carried out.
+    what belongs to it are not among them; `rest` says whether it has pods and which way leads to the activator. Raises
+    SpecError when the spec cannot be carried out.
     """
     _require_profile(service, profile)
     placement = place(service, profile)
     settings = settings_text(runtime_settings(service, placement))
     values: dict[ChildKind, dict[str, Any] | None] = {
         kinds.SERVICE_ACCOUNT: {} if not service.spec.security.service_account_name else None,
-        kinds.DEPLOYMENT: _deployment(service, profile, facts, placement, settings, gate),
+        kinds.DEPLOYMENT: {
+            **deployment_values(service, profile, facts, placement, settings, gate.found),
+            **_standing(service, gate, rest),
+        },
         kinds.SERVICE: front_service(service),
         kinds.HORIZONTAL_POD_AUTOSCALER: _autoscaler(service),
         kinds.SCALED_OBJECT: scaled_object(service, facts),
@@ -49,15 +55,17 @@ def desired(
         for kind in kinds.CHILD_KINDS
         if values.get(kind) is not None and kind not in held and _is_served(kind, facts)
     ]
-    return (*children, *_children_of_other_names(service, gate))
+    return (*children, *_children_of_other_names(service, gate, rest))
 
 
-def _children_of_other_names(service: ModelService, gate: Gate) -> Iterator[ChildSpec]:
+def _children_of_other_names(service: ModelService, gate: Gate, rest: Rest) -> Iterator[ChildSpec]:
     board = dashboard(service)
     if board is not None:
         yield _child(service, kinds.CONFIG_MAP, names.dashboard_name(service.metadata.name), board)
     if gate.job is not None and gate.is_job_wanted:
         yield _child(service, kinds.JOB, gate.job.name, gate.job.values)
+    for name, values in door_slices(service, rest.door) if rest.door else ():
+        yield _child(service, kinds.ENDPOINT_SLICE, name, values)
 
 
 def _require_profile(service: ModelService, profile: RuntimeProfile | None) -> None:
@@ -105,11 +113,11 @@ def _child(service: ModelService, kind: ChildKind, name: str, values: dict[str, 
     return ChildSpec(kind, name, f"{kind.kind.lower()}.yaml.j2", {**values, "metadata": metadata})
 
 
-def _deployment(
-    service: ModelService, profile: RuntimeProfile | None, facts: Facts, placement: Placement, settings: str, gate: Gate
-) -> dict[str, Any]:
-    values = deployment_values(service, profile, facts, placement, settings, gate.found)
-    return {**values, "annotations": {names.PREFLIGHT: gate.mark}} if gate.mark else values
+def _standing(service: ModelService, gate: Gate, rest: Rest) -> dict[str, Any]:
+    """The values of the Deployment that do not come from the spec alone."""
+    marks = {names.PREFLIGHT: gate.mark, names.IDLE: "true" if rest.at_zero else ""}
+    annotations = {key: mark for key, mark in marks.items() if mark}
+    return {"annotations": annotations, "replicas": 0 if rest.at_zero else wanted_replicas(service)}
 
 
 def _autoscaler(service: ModelService) -> dict[str, Any] | None:
@@ -118,7 +126,7 @@ def _autoscaler(service: ModelService) -> dict[str, Any] | None:
         return None
     return {
         "target": service.metadata.name,
-        "min_replicas": block.min_replicas,
+        "min_replicas": max(1, block.min_replicas),
         "max_replicas": block.max_replicas,
         "metrics": hpa_metrics(service),
         "behavior": block.behavior,

@@ -12,7 +12,8 @@ class Facts:
     """Facts about the cluster and the operator's own settings.
 
     `optional_kinds` are the names of the optional kinds that the cluster serves now; `operator_namespace` is where the
-    operator runs; `prometheus_url` is where KEDA asks for metrics, empty when nobody has told.
+    operator runs; `prometheus_url` is where KEDA asks for metrics, empty when nobody has told. `activator` are the
+    addresses of the activator's pods, None where it is not installed.
     """
 
     default_runtime_image: str
@@ -20,6 +21,7 @@ class Facts:
     optional_kinds: frozenset[str] = frozenset()
     operator_namespace: str = "default"
     prometheus_url: str = ""
+    activator: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

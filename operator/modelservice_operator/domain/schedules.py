@@ -24,17 +24,19 @@ _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 def follow_schedules(service: ModelService, now: datetime) -> tuple[ModelService, float | None]:
     """The service with minReplicas as they are now, and in how many seconds that may change; None when it never does.
 
-    Raises SpecError when an expression or a time zone cannot be read.
+    While a schedule is on the service does not go to zero either. Raises SpecError when an expression or a time zone
+    cannot be read.
     """
     block = service.spec.autoscaling
     if block is None or not block.schedules or service.spec.suspend:
         return service, None
-    kept, changes = block.min_replicas, []
+    kept, changes = [block.min_replicas], []
     for number, schedule in enumerate(block.schedules):
         is_on, change = _look_at(schedule, f"spec.autoscaling.schedules[{number}]", now)
-        kept = max(kept, schedule.replicas) if is_on else kept
+        kept += [schedule.replicas] if is_on else []
         changes += [change] if change else []
-    autoscaling = block.model_copy(update={"min_replicas": kept})
+    idle = block.idle if len(kept) == 1 else None
+    autoscaling = block.model_copy(update={"min_replicas": max(kept), "idle": idle})
     spec = service.spec.model_copy(update={"autoscaling": autoscaling})
     soonest = min(changes, default=None)
     return service.model_copy(update={"spec": spec}), (soonest - now).total_seconds() if soonest else None

@@ -35,7 +35,7 @@ def deployment_values(
     settings: str,
     found: Inspection | None = None,
 ) -> dict[str, Any]:
-    """Everything that `deployment.yaml.j2` fills in, except the metadata.
+    """Everything that `deployment.yaml.j2` fills in, except the metadata and the number of replicas.
 
     `settings` is the server's settings file, `found` what a preflight knows of the model.
     """
@@ -44,7 +44,6 @@ def deployment_values(
     resolved = found.resolved_revision if found else ""
     sources = (source_of(service, policy, resolved), *adapter_sources(service, policy))
     return {
-        "replicas": rollout.wanted_replicas(service),
         "revision_history_limit": spec.revision_history_limit,
         "progress_deadline_seconds": spec.rollout.progress_deadline_seconds,
         "strategy": rollout.strategy_of(service),

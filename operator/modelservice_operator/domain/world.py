@@ -12,6 +12,7 @@ from .desired import missing_kinds
 from .diagnose import Diagnosis
 from .errors import SpecError
 from .facts import Facts
+from .idle import idle_seconds, is_at_zero
 from .placement import accelerator_of
 from .plan import ChildKey, Plan
 from .pods import Pods, condition, is_of_canary, sort_pods
@@ -77,6 +78,11 @@ class World:
     def is_autoscaled(self) -> bool:
         """Whether an autoscaler owns the number of replicas."""
         return self.service.spec.autoscaling is not None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is no replica because no requests come."""
+        return idle_seconds(self.service) is not None and is_at_zero(self.deployment)
 
     @property
     def wanted(self) -> int:

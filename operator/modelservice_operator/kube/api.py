@@ -65,5 +65,11 @@ class KubeApi(Protocol):
     async def replace(self, resource: Resource, body: Mapping[str, Any], deadline: float = DEADLINE) -> Body:
         """Replace one object at the version in its metadata (else `Conflict`)."""
 
+    async def scale_from_zero(self, resource: Resource, namespace: str, name: str, deadline: float = DEADLINE) -> bool:
+        """Give one object a replica through its scale subresource, if it has none; return whether it had none.
+
+        `Conflict` if it changed meanwhile.
+        """
+
     async def serves(self, resource: Resource, deadline: float = DEADLINE) -> bool:
         """Whether the API server knows the kind now."""

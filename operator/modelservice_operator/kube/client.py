@@ -200,6 +200,16 @@ class KubernetesApi:
         path = resource.path(metadata.get("namespace", ""), metadata["name"])
         return await self._call("replace", resource, path, deadline, body=body)
 
+    async def scale_from_zero(self, resource: Resource, namespace: str, name: str, deadline: float = DEADLINE) -> bool:
+        """Scale one object from zero to one."""
+        path = f"{resource.path(namespace, name)}/scale"
+        scale = await self._call("get", resource, path, deadline)
+        if (scale.get("spec") or {}).get("replicas", 0) > 0:
+            return False
+        body = {"metadata": {"resourceVersion": scale["metadata"]["resourceVersion"]}, "spec": {"replicas": 1}}
+        await self._call("patch_scale", resource, path, deadline, body=body, content=MERGE)
+        return True
+
     async def serves(self, resource: Resource, deadline: float = DEADLINE) -> bool:
         """Whether the kind is in the discovery document of its group and version."""
         try:
@@ -289,6 +299,7 @@ _METHODS = {
     "version": "GET",
     "apply": "PATCH",
     "patch_status": "PATCH",
+    "patch_scale": "PATCH",
     "create": "POST",
     "replace": "PUT",
     "delete": "DELETE",

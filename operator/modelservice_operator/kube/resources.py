@@ -51,7 +51,8 @@ LEASE: Final = Resource("Lease", "coordination.k8s.io", "v1", "leases")
 
 def child_resource(kind: ChildKind) -> Resource:
     """The resource of a child kind, limited to the children that are ours."""
-    return Resource(kind.kind, kind.group, kind.version, kind.plural, selector=OURS, optional=kind.optional)
+    selector = ",".join(filter(None, (OURS, kind.selector)))
+    return Resource(kind.kind, kind.group, kind.version, kind.plural, selector=selector, optional=kind.optional)
 
 
 CHILDREN: Final = tuple(child_resource(kind) for kind in CHILD_KINDS)

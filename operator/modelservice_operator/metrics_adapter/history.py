@@ -8,7 +8,7 @@ is not known either.
 from collections import deque
 from collections.abc import Mapping
 
-from modelservice_operator.metrics_adapter.exposition import COUNTER_SUFFIX, Snapshot, total_of
+from modelservice_operator.observability.exposition import COUNTER_SUFFIX, Snapshot, total_of
 
 RATE_SUFFIX = "_per_second"
 WINDOW_SECONDS = 60.0

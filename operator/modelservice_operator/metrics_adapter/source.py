@@ -9,21 +9,15 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
-import aiohttp
-
-from modelservice_operator.api.contract import ADMIN_PORT, METRICS_PATH
+from modelservice_operator.api.contract import ADMIN_PORT
 from modelservice_operator.kube.api import KubeApi
 from modelservice_operator.kube.resources import OURS, Resource
-from modelservice_operator.metrics_adapter.exposition import read_snapshot
 from modelservice_operator.metrics_adapter.history import History
+from modelservice_operator.observability.scrape import UNREADABLE, Scraper
 
 log = logging.getLogger(__name__)
-
-SCRAPE_SECONDS: Final = 2.0
-MOST_BYTES: Final = 4 << 20
-AT_ONCE: Final = 32
 
 Pod = Mapping[str, Any]
 
@@ -33,14 +27,12 @@ class PodMetrics:
 
     def __init__(self, api: KubeApi, port: int = ADMIN_PORT) -> None:
         self._api = api
-        self._port = port
         self._history = History()
-        self._places = asyncio.Semaphore(AT_ONCE)
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SCRAPE_SECONDS), trust_env=False)
+        self._scraper = Scraper(port)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._session.close()
+        await self._scraper.close()
 
     async def values(
         self, namespace: str, selector: str, metric: str, labels: Mapping[str, str], name: str = ""
@@ -62,21 +54,11 @@ class PodMetrics:
         if self._history.is_fresh(uid, time.monotonic()):
             return
         try:
-            async with self._places:
-                text = await self._fetch(str(pod["status"]["podIP"]))
-            self._history.add(uid, time.monotonic(), read_snapshot(text))
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            snapshot = await self._scraper.metrics(str(pod["status"]["podIP"]))
+            self._history.add(uid, time.monotonic(), snapshot)
+        except UNREADABLE as error:
             self._history.forget(uid)
             log.warning("Pod %s tells no metrics: %s: %s", name, type(error).__name__, error)
-
-    async def _fetch(self, address: str) -> str:
-        host = f"[{address}]" if ":" in address else address
-        url = f"http://{host}:{self._port}{METRICS_PATH}"
-        async with self._session.get(url, allow_redirects=False, raise_for_status=True) as answer:
-            body = await answer.content.read(MOST_BYTES)
-            while len(body) < MOST_BYTES and (more := await answer.content.read(MOST_BYTES - len(body))):
-                body += more
-        return body.decode()
 
 
 def is_ready(pod: Pod) -> bool:

@@ -7,14 +7,24 @@ ready as the leader.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
 
 from aiohttp import web
 
 from modelservice_operator.observability.metrics import Metrics
 
+Page = Callable[[], str]
+
 LOOP_LAG_LIMIT = 5.0
 TICK = 0.5
+
+
+class Shown(Protocol):
+    """What `/metrics` shows."""
+
+    def render(self, cached: Callable[[], Mapping[str, int]]) -> bytes:
+        """Return the exposition text, with the sizes of the cache as of now."""
 
 
 class LoopWatch:
@@ -37,21 +47,23 @@ class LoopWatch:
 
 
 class HealthServer:
-    """Serves the three paths; the checks return a reason to be unhealthy, or an empty text."""
+    """Serves the three paths, and `pages` of JSON; the checks return a reason to be unhealthy, or an empty text."""
 
     def __init__(
         self,
-        metrics: Metrics,
+        metrics: Shown,
         cached: Callable[[], Mapping[str, int]],
         alive: Callable[[], str],
         ready: Callable[[], str],
         port: int,
+        pages: Mapping[str, Page] | None = None,
     ) -> None:
         self._metrics = metrics
         self._cached = cached
         self._alive = alive
         self._ready = ready
         self._port = port
+        self._pages = pages or {}
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -60,6 +72,8 @@ class HealthServer:
         app.router.add_get("/metrics", self._show_metrics)
         app.router.add_get("/healthz", self._show_alive)
         app.router.add_get("/readyz", self._show_ready)
+        for path, page in self._pages.items():
+            app.router.add_get(path, _shown(page))
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         await web.TCPSite(self._runner, port=self._port).start()
@@ -78,6 +92,13 @@ class HealthServer:
 
     async def _show_ready(self, _: web.Request) -> web.Response:
         return _answer(self._ready())
+
+
+def _shown(page: Page) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def show(_: web.Request) -> web.Response:
+        return web.Response(text=page(), content_type="application/json")
+
+    return show
 
 
 def _answer(problem: str) -> web.Response:

@@ -14,8 +14,12 @@ from pathlib import Path
 from typing import Final
 
 import yaml
+from prometheus_client import CollectorRegistry
 from pydantic_settings import BaseSettings
 
+from modelservice_operator.activator import metrics as activator_metrics
+from modelservice_operator.activator.metrics import ActivatorMetrics
+from modelservice_operator.activator.settings import ActivatorSettings
 from modelservice_operator.api.names import GROUP
 from modelservice_operator.api.reasons import DETAILS, READY_ORDER
 from modelservice_operator.metrics_adapter.settings import AdapterSettings
@@ -72,11 +76,11 @@ def render_settings(kind: type[BaseSettings] = Settings) -> str:
     return table(("flag", "variable", "default", "meaning"), rows)
 
 
-def render_metrics() -> str:
-    """The operator's own metrics, as Prometheus names them."""
+def render_metrics(registry: CollectorRegistry, prefix: str) -> str:
+    """A process's own metrics, which begin with `prefix`, as Prometheus names them."""
     rows = []
-    for family in Metrics().registry.collect():
-        if family.name.startswith(PREFIX):
+    for family in registry.collect():
+        if family.name.startswith(prefix):
             name = f"{family.name}_total" if family.type == "counter" else family.name
             rows.append((code(name), family.type, cell(family.documentation)))
     return table(("metric", "type", "meaning"), rows)
@@ -116,7 +120,9 @@ def render_documents(root: Path) -> dict[Path, str]:
     tables = {
         "settings": render_settings(),
         "metrics-adapter": render_settings(AdapterSettings),
-        "metrics": render_metrics(),
+        "activator": render_settings(ActivatorSettings),
+        "activator-metrics": render_metrics(ActivatorMetrics().registry, activator_metrics.PREFIX),
+        "metrics": render_metrics(Metrics().registry, PREFIX),
         "conditions": render_conditions(),
         "reasons": render_reasons(),
     }

@@ -1,9 +1,12 @@
 """The controller with everything around it in memory: an API server, a cache, a queue, events that tests deliver."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from modelservice_operator.controller.activity import Activity
 from modelservice_operator.controller.intake import Intake, record_of
 from modelservice_operator.controller.keys import Key
+from modelservice_operator.controller.ports import Ports
 from modelservice_operator.controller.reconcile import Reconciler
 from modelservice_operator.controller.reports import RuntimeReports
 from modelservice_operator.domain import Facts
@@ -14,6 +17,7 @@ from modelservice_operator.engine.resync import Resync
 from modelservice_operator.engine.workers import Outcome
 from modelservice_operator.kube.lister import Lister
 from modelservice_operator.kube.resources import BY_KIND, MODEL_SERVICE, WATCHED
+from modelservice_operator.observability.scrape import Scraper
 from tests.support.fake_kube import FakeKube
 from tests.support.team import make_modelservice
 
@@ -31,6 +35,24 @@ class NoReports(RuntimeReports):
         return None
 
 
+class GivenActivity(Activity):
+    """What is known of the requests as the test says."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda key: None, lambda: False, Scraper(), self._is_held)
+        self.quiet: float | None = None
+        self.forgotten: list[Key] = []
+
+    async def _is_held(self, key: Key) -> bool:
+        return False
+
+    def follow(self, key: Key, seconds: float, pods: Mapping[str, str]) -> float | None:
+        return self.quiet
+
+    def forget(self, key: Key) -> None:
+        self.forgotten.append(key)
+
+
 class World:
     """`send` delivers an event as the watch would; `settle` reconciles until nothing is left to do."""
 
@@ -41,8 +63,16 @@ class World:
         self.leads = True
         self.facts = Facts(default_runtime_image="runtime:1", optional_kinds=frozenset({"ServiceMonitor"}))
         self.intake = Intake(self.cache, self.queue, lambda kind: None)
+        self.activity = GivenActivity()
         self.reconciler = Reconciler(
-            self.kube, self.cache, self.intake, NoReports(), lambda: self.facts, lambda: self.leads
+            self.kube,
+            self.cache,
+            self.intake,
+            NoReports(),
+            lambda: self.facts,
+            lambda: self.leads,
+            self.activity,
+            Ports(self.cache, 20000, 3),
         )
         lister = Lister(self.kube, (), record_of)
         self.resync = Resync(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from modelservice_operator.metrics_adapter.exposition import read_snapshot, total_of
 from modelservice_operator.metrics_adapter.history import FORGET_SECONDS, WINDOW_SECONDS, History
+from modelservice_operator.observability.exposition import read_snapshot, total_of
 from tests.support.admin_ports import exposition
 
 TOKENS = "inference_tokens_per_second"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from modelservice_operator.api.kinds import CHILD_KINDS
 from modelservice_operator.api.names import DESIRED_HASH
-from modelservice_operator.domain import OPEN, ChildSpec, desired, judge_source
+from modelservice_operator.domain import OPEN, ChildSpec, Door, Rest, desired, judge_source
 from modelservice_operator.render import Renderer, TemplateError
 from tests.support.builders import FACTS, make_modelservice
 
@@ -114,7 +114,8 @@ def test_every_kind_has_a_template() -> None:
     others = service.with_spec(autoscaling={"maxReplicas": 2, "backend": "KEDA"}).build()
     closed = judge_source(service.build(), None, FACTS, {}, ())
     asked = ((service.build(), OPEN), (others, OPEN), (service.build(), closed))
-    by_kind = {child.kind: _render(child) for each, gate in asked for child in desired(each, None, FACTS, gate)}
+    held = Rest(at_zero=True, door=Door(20007))
+    by_kind = {child.kind: _render(child) for each, gate in asked for child in desired(each, None, FACTS, gate, held)}
     for kind in CHILD_KINDS:
         manifest = by_kind[kind]
         assert (manifest["kind"], manifest["apiVersion"]) == (kind.kind, kind.api_version)

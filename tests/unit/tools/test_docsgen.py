@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from modelservice_operator.api.reasons import Reason
+from modelservice_operator.observability.metrics import PREFIX, Metrics
 from modelservice_operator.settings import Settings
 from modelservice_operator.tools import chart_values, docsgen
 
@@ -78,7 +79,7 @@ def test_every_setting_has_a_row_with_its_meaning() -> None:
 
 
 def test_counters_are_named_as_prometheus_shows_them() -> None:
-    table = docsgen.render_metrics()
+    table = docsgen.render_metrics(Metrics().registry, PREFIX)
     assert "| `modelservice_operator_reconciles_total` | counter |" in table
     assert "| `modelservice_operator_leader` | gauge |" in table
 

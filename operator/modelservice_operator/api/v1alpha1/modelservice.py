@@ -38,6 +38,14 @@ class ModelServiceSpec(Block):
             lambda spec: spec.cache.strategy == "None" or scheme_of(spec.model.uri) not in ("pvc", "oci"),
             field="cache.strategy",
         ),
+        Cel(
+            "!has(self.autoscaling) || !has(self.autoscaling.idle) || !has(self.network)"
+            " || !has(self.network.networkPolicy)",
+            "cannot go with spec.network.networkPolicy: the activator, which answers while there is no pod, does not "
+            "know the policy's peers; remove one of the two",
+            lambda spec: spec.get("autoscaling.idle") is None or not spec.has("network.networkPolicy"),
+            field="autoscaling.idle",
+        ),
         *NOT_YET,
     )
 

@@ -74,7 +74,6 @@ _LIMITS: Final[tuple[_Absent | _Only, ...]] = (
     ),
     _Only("model.trustRemoteCode", (False,), "remove it, and use a model that needs no code of its own"),
     _Absent("scheduling.resourceClaims", "remove it and use spec.accelerator", is_list=True),
-    _Absent("autoscaling.idle", "remove it and set minReplicas to 1 or more"),
     _Only("cache.strategy", ("None",), "remove spec.cache or set strategy: None"),
     _Only("deletionPolicy", ("Delete",), "set it to Delete or remove it"),
 )

@@ -91,7 +91,7 @@ class Idle(Block):
     """Scaling to zero when no requests come."""
 
     scale_to_zero_after_seconds: Annotated[int, Field(ge=1, le=604800)]
-    """How long no request must have come, in seconds."""
+    """How long no request must have come, in seconds. Pods that still load the model are waited for, and rollouts."""
 
 
 class Autoscaling(Block):
@@ -139,6 +139,13 @@ class Autoscaling(Block):
             reason="FieldValueRequired",
         ),
         Cel(
+            "!has(self.idle) || !has(self.backend) || self.backend == 'HPA'",
+            "needs backend: HPA, since KEDA and External decide themselves when there is no replica; remove idle, or "
+            "use backend: HPA",
+            lambda block: not block.has("idle") or block.backend == "HPA",
+            field="idle",
+        ),
+        Cel(
             "!has(self.schedules) || size(self.schedules) == 0 || !has(self.backend) || self.backend != 'External'",
             "External leaves the number of replicas to the scaler that writes the scale subresource; remove schedules, "
             "or use backend: HPA",
@@ -175,7 +182,7 @@ class Autoscaling(Block):
     )
 
     min_replicas: Annotated[int, Field(ge=0, le=1000)] = 1
-    """Fewest replicas."""
+    """Fewest replicas; with idle, fewest while requests come."""
     max_replicas: Annotated[int, Field(ge=1, le=1000)] | None = None
     """Most replicas; needed unless backend is External."""
     backend: Literal["HPA", "KEDA", "External"] = "HPA"
@@ -190,7 +197,8 @@ class Autoscaling(Block):
     schedules: Annotated[list[Schedule], Field(max_length=16), Atomic()] = Field(default_factory=list)
     """Times of the week at which more replicas are kept than minReplicas."""
     idle: Idle | None = None
-    """Scaling to zero when no requests come."""
+    """Scaling to zero when no requests come, except while a schedule is on. The next request starts a pod where the
+    chart's activator is installed, which holds requests until a pod answers."""
 
 
 class Canary(Block):
