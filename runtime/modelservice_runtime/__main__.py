@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from modelservice_runtime import __version__
-from modelservice_runtime.errors import BadSettings, EngineFault, ExitCode, RuntimeFault
+from modelservice_runtime.errors import BadSettings, EngineFault, ExitCode, RuntimeFault, SourceUnavailable
 from modelservice_runtime.observability.logging import configure_logging
 from modelservice_runtime.preparing.command import add_optimize, optimize
 from modelservice_runtime.termination import LastWord, write_last_word
@@ -63,6 +63,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser, metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="serve a model over HTTP", allow_abbrev=False))
     _add_fetch(commands.add_parser("fetch", help="bring a model into a folder", allow_abbrev=False))
+    _add_collect(commands.add_parser("collect", help="remove what no service uses from a cache", allow_abbrev=False))
     _add_inspect(commands.add_parser("inspect", help="tell what a model is", allow_abbrev=False))
     add_optimize(commands.add_parser("optimize", help="make a smaller or faster model of one", allow_abbrev=False))
     return parser.parse_args(arguments)
@@ -103,6 +104,20 @@ def _add_fetch(parser: argparse.ArgumentParser) -> None:
         help="files of a hub (default: 4), or parts of files of an object store (default: 8), fetched at the same time",
     )
     parser.add_argument("--tries", type=_positive, default=5, help="tries in a row without progress (default: 5)")
+    parser.add_argument(
+        "--cache-user",
+        default="",
+        metavar="NAME",
+        help="DIR is ROOT/models/KEY in a cache that pods share: one fetches, others wait, and NAME is noted as a user",
+    )
+    parser.add_argument(
+        "--deadline", type=_positive, default=0, metavar="SECONDS", help="give up then (default: never)"
+    )
+
+
+def _add_collect(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("root", type=Path, metavar="ROOT", help="folder of the cache")
+    parser.add_argument("user", metavar="NAME", help="service that uses the cache no more")
 
 
 def _add_inspect(parser: argparse.ArgumentParser) -> None:
@@ -184,6 +199,8 @@ def _fetch(options: argparse.Namespace) -> LastWord:
     from modelservice_runtime.sources.retry import Retry  # noqa: PLC0415
 
     _end_on_sigterm()
+    if options.deadline:
+        _end_in_time(options.deadline)
     request = FetchRequest(
         options.uri,
         options.folder,
@@ -193,8 +210,22 @@ def _fetch(options: argparse.Namespace) -> LastWord:
         retry=Retry(attempts=options.tries),
         parallel=options.parallel,
     )
-    result = fetch_model(request).to_result()
+    if options.cache_user:
+        from modelservice_runtime.sources.cache import fetch_cached  # noqa: PLC0415
+
+        result = fetch_cached(request, options.cache_user).to_result()
+    else:
+        result = fetch_model(request).to_result()
     return LastWord.of_success("fetch", f"fetched {options.uri} into {options.folder}", result)
+
+
+def _collect(options: argparse.Namespace) -> LastWord:
+    from modelservice_runtime.sources.cache import collect  # noqa: PLC0415
+
+    _end_on_sigterm()
+    folders, size = collect(options.root, options.user)
+    result = {"removedFolders": folders, "removedBytes": size}
+    return LastWord.of_success("collect", f"removed {folders} model folders that only {options.user} used", result)
 
 
 def _inspect(options: argparse.Namespace) -> LastWord:
@@ -213,7 +244,24 @@ def _end_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
 
 
-COMMANDS: dict[str, Command] = {"serve": _serve, "fetch": _fetch, "inspect": _inspect, "optimize": optimize}
+def _end_in_time(seconds: int) -> None:
+    """End with a word of its own after so many seconds; the next try goes on where this one was."""
+
+    def end(number: int, frame: object) -> None:
+        hint = "raise spec.rollout.progressDeadlineSeconds; what has been fetched is kept, and the next try goes on"
+        os._exit(_finish(LastWord.of_fault("fetch", SourceUnavailable(f"not fetched within {seconds} s", hint=hint))))
+
+    signal.signal(signal.SIGALRM, end)
+    signal.alarm(seconds)
+
+
+COMMANDS: dict[str, Command] = {
+    "serve": _serve,
+    "fetch": _fetch,
+    "collect": _collect,
+    "inspect": _inspect,
+    "optimize": optimize,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

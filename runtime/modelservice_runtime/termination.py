@@ -21,7 +21,10 @@ MAX_TEXT: Final = 1024
 
 @dataclass(frozen=True)
 class LastWord:
-    """How a command ended: `component` is fetch, inspect, optimize or serve; `result` is what a success has to tell."""
+    """How a command ended.
+
+    `component` is fetch, collect, inspect, optimize or serve; `result` is what a success has to tell.
+    """
 
     component: str
     reason: Reason

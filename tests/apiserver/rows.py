@@ -82,7 +82,10 @@ EVERYTHING = service(
         "priorityClassName": "high",
         "runtimeClassName": "nvidia",
         "schedulerName": "",
-        "resourceClaims": [],
+        "resourceClaims": [
+            {"name": "gpu", "resourceClaimTemplateName": "one-gpu"},
+            {"name": "nic", "resourceClaimName": "shared-nic"},
+        ],
     },
     autoscaling={
         "minReplicas": 1,
@@ -210,6 +213,21 @@ VALID = (
     ),
     Row("percentages in a rollout", service(rollout={"maxSurge": "25%", "maxUnavailable": "0%"})),
     Row("a number of replicas to keep", service(availability={"minAvailable": 1})),
+    *(
+        Row(f"remote code of {uri[:5]} that cannot change", service(uri=uri, model={"trustRemoteCode": True, **more}))
+        for uri, more in (
+            (HF, {"revision": "7ae557604adf67be50417f59c2c2f167def9a775"}),
+            (f"{HF}@7ae557604adf67be50417f59c2c2f167def9a775", {}),
+            (f"oci://registry.example.com/org/model:1@sha256:{'0' * 64}", {}),
+            (f"https://models.example.com/model.tar#sha256={'0' * 64}", {}),
+        )
+    ),
+    Row("a profile that allows remote code", profile(allowRemoteCode=True)),
+    Row("a cache on nodes", service(cache={"strategy": "Node"})),
+    Row(
+        "a shared cache that is kept",
+        service(cache={"strategy": "Shared", "claimName": "m"}, deletionPolicy="RetainCache"),
+    ),
     Row("an empty profile", profile()),
     Row(
         "a simulated profile",
@@ -230,31 +248,69 @@ VALID = (
     Row("idle", service(autoscaling={"minReplicas": 0, "maxReplicas": 2, "idle": {"scaleToZeroAfterSeconds": 900}})),
 )
 
-NOT_YET = (
-    Row("a task", service(model={"task": "depth-estimation"}), "spec.model.task", "set one of them or remove"),
-    Row("remote code", service(model={"trustRemoteCode": True}), "spec.model.trustRemoteCode", "remove it"),
-    Row(
-        "resource claims",
-        service(scheduling={"resourceClaims": [{"name": "gpu"}]}),
-        "spec.scheduling.resourceClaims",
-        "use spec.accelerator",
-    ),
-    Row(
-        "a cache on nodes",
-        service(cache={"strategy": "Node"}),
-        "spec.cache.strategy",
-        "remove spec.cache or set strategy: None",
-    ),
-    Row(
-        "a shared cache",
-        service(cache={"strategy": "Shared"}),
-        "spec.cache.strategy",
-        "remove spec.cache or set strategy: None",
-    ),
-    Row("retained cache", service(deletionPolicy="RetainCache"), "spec.deletionPolicy", "set it to Delete"),
-)
+NOT_YET = (Row("a task", service(model={"task": "depth-estimation"}), "spec.model.task", "set one of them or remove"),)
 
 INVALID = (
+    Row(
+        "a shared cache without a claim",
+        service(cache={"strategy": "Shared"}),
+        "spec.cache.claimName",
+        "names the PersistentVolumeClaim",
+    ),
+    *(
+        Row(
+            f"a claim of a cache {cache.get('strategy', 'without a strategy')}",
+            service(cache={"claimName": "models", **cache}),
+            "spec.cache.claimName",
+            "set strategy: Shared",
+        )
+        for cache in ({}, {"strategy": "Node"}, {"strategy": "None"})
+    ),
+    Row(
+        "a claim of a cache with a bad name",
+        service(cache={"strategy": "Shared", "claimName": "A_B"}),
+        "spec.cache.claimName",
+        "must be the name of an object",
+    ),
+    *(
+        Row(
+            f"remote code of {uri[:12]} at {more.get('revision', 'no revision')}, which may change",
+            service(uri=uri, model={"trustRemoteCode": True, **more}),
+            "spec.model.trustRemoteCode",
+            "files that cannot change",
+        )
+        for uri, more in (
+            (HF, {}),
+            (HF, {"revision": "main"}),
+            (HF, {"revision": "7ae5576"}),
+            (f"{HF}@main", {}),
+            (OCI, {}),
+            ("https://models.example.com/model.tar", {}),
+            ("s3://bucket/model", {}),
+            ("pvc://models/chat", {}),
+        )
+    ),
+    *(
+        Row(
+            f"a resource claim with {len(sources)} sources",
+            service(scheduling={"resourceClaims": [{"name": "gpu", **sources}]}),
+            "spec.scheduling.resourceClaims",
+            "name either resourceClaimName",
+        )
+        for sources in ({}, {"resourceClaimName": "a", "resourceClaimTemplateName": "b"})
+    ),
+    Row(
+        "a resource claim with a dotted name",
+        service(scheduling={"resourceClaims": [{"name": "a.b", "resourceClaimName": "a"}]}),
+        "spec.scheduling.resourceClaims",
+        "such as gpu",
+    ),
+    Row(
+        "two resource claims of one name",
+        service(scheduling={"resourceClaims": [{"name": "a", "resourceClaimName": n} for n in "ab"]}),
+        "spec.scheduling.resourceClaims",
+        "uplicate value",
+    ),
     Row(
         "unknown quantization",
         service(runtime={"engine": {"quantization": "int2"}}),

@@ -1,6 +1,7 @@
 """The children of ModelServices that together use every option, as they go to the API server, one file a case."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import yaml
 
 from modelservice_operator.api.kinds import CHILD_KINDS
 from modelservice_operator.api.v1alpha1 import ModelService, RuntimeProfile
-from modelservice_operator.domain import AWAKE, OPEN, Door, Gate, Rest, judge_source
+from modelservice_operator.domain import AWAKE, OPEN, Claim, Door, Gate, Rest, claim_named_in, judge_source
+from modelservice_operator.domain.collector import collectors
+from modelservice_operator.render import Renderer
 from tests.support.builders import FACTS, make_gpu_profile, make_modelservice, make_profile, render_all
 from tests.support.preflights import INSPECTED, make_preflight_pod
 
@@ -104,6 +107,11 @@ def _placed() -> Case:
         "schedulerName": "volcano",
     }
     return make_modelservice().with_spec(scheduling=scheduling).build(), None
+
+
+def _claimed() -> Case:
+    claims = [{"name": "gpu", "resourceClaimTemplateName": "one-gpu"}, {"name": "nic", "resourceClaimName": "shared"}]
+    return make_modelservice().with_spec(scheduling={"resourceClaims": claims}).build(), make_gpu_profile()
 
 
 def _autoscaled() -> Case:
@@ -229,6 +237,19 @@ def _idle() -> Case:
     return make_modelservice("pvc://weights/llama").with_spec(autoscaling=scaling).build(), None
 
 
+def _cached_on_nodes() -> Case:
+    files = {"exclude": ["*.md"]}
+    model = make_modelservice("hf://Qwen/Qwen2.5-0.5B-Instruct@main").with_model(files=files)
+    adapters = [{"name": "fin", "uri": "hf://org/fin@v2"}]
+    return model.with_model(files=files, adapters=adapters).with_spec(cache={"strategy": "Node"}).build(), None
+
+
+def _cached_on_a_volume() -> Case:
+    cache = {"strategy": "Shared", "claimName": "models"}
+    service = make_modelservice("s3://models/team/chat").with_spec(cache=cache, replicas=2)
+    return service.with_spec(cache=cache, deletionPolicy="RetainCache").build(), None
+
+
 def _looking(service: ModelService, profile: RuntimeProfile | None) -> Gate:
     return judge_source(service, profile, FACTS, {}, ())
 
@@ -240,6 +261,8 @@ def _passed(service: ModelService, profile: RuntimeProfile | None) -> Gate:
 GATES: dict[str, Callable[[ModelService, RuntimeProfile | None], Gate]] = {
     "looked-up": _looking,
     "inspected": _passed,
+    "cached-on-nodes": _passed,
+    "cached-on-a-volume": _passed,
 }
 """The cases that have a preflight; the gate of all others is open."""
 
@@ -251,15 +274,20 @@ RESTS = {"idle": Rest(at_zero=True, door=Door(20007, ("10.244.0.9", "fd00::9")))
 def _render(case: str) -> list[dict[str, Any]]:
     service, profile = CASES[case]()
     gate = GATES[case](service, profile) if case in GATES else OPEN
-    return render_all(service, profile, FACTS, gate, RESTS.get(case, AWAKE))
+    name = claim_named_in(service.spec.manifest())
+    facts = replace(FACTS, claim=Claim(name, "uid-claim", ("ReadWriteMany",))) if name else FACTS
+    jobs = collectors(service, profile, facts, ["node-1"])
+    rendered = render_all(service, profile, facts, gate, RESTS.get(case, AWAKE))
+    return [*rendered, *(Renderer().render(job.template, job.values) for job in jobs)]
 
 
 CASES: dict[str, Callable[[], Case]] = {
     function.__name__.strip("_").replace("_", "-"): function
     for function in (
         _minimal, _hub_with_token, _https_with_header, _bucket, _image, _claim, _gpu_by_profile, _gpu_simulated,
-        _gpu_quantized, _gpu_slices, _placed, _autoscaled, _scaled_by_keda, _scaled_by_others, _exposed, _secured,
-        _adapted, _observed, _routed, _suspended, _merged, _verified, _looked_up, _inspected, _idle,
+        _gpu_quantized, _gpu_slices, _placed, _claimed, _autoscaled, _scaled_by_keda, _scaled_by_others, _exposed,
+        _secured, _adapted, _observed, _routed, _suspended, _merged, _verified, _looked_up, _inspected, _idle,
+        _cached_on_nodes, _cached_on_a_volume,
     )
 }  # fmt: skip
 

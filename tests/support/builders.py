@@ -125,7 +125,8 @@ def _default_deployment(body: Body) -> None:
     pod |= {"restartPolicy": "Always", "dnsPolicy": "ClusterFirst", "serviceAccount": pod["serviceAccountName"]}
     pod.setdefault("schedulerName", "default-scheduler")
     for container in [*pod["containers"], *pod.get("initContainers", [])]:
-        for quantities in container["resources"].values():
+        for kind in ("requests", "limits"):
+            quantities = container["resources"].get(kind, {})
             quantities |= {name: canonical_quantity(value) for name, value in quantities.items()}
         container["env"] = [_drop_empty(variable) for variable in container["env"]]
         for variable in container["env"]:

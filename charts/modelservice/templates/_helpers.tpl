@@ -84,6 +84,21 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end -}}
 
+{{- define "modelservice.nodeCacheSelectorLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}-node-cache
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "modelservice.nodeCacheLabels" -}}
+{{ include "modelservice.nodeCacheSelectorLabels" . }}
+app.kubernetes.io/component: node-cache
+app.kubernetes.io/part-of: modelservice
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
 {{- define "modelservice.image" -}}
 {{- if .Values.image.digest -}}
 {{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}

@@ -14,6 +14,8 @@ FIELD_MANAGER: Final = "modelservice-operator"
 LABEL_NAME: Final = f"{GROUP}/name"
 LABEL_PREFLIGHT: Final = f"{GROUP}/preflight"
 """Names the ModelService on the pods of a preflight, which must not have the label that selects the model's pods."""
+LABEL_COLLECTOR: Final = f"{GROUP}/collects-for"
+"""On a Job that empties a cache, and on its pods: the uid of the ModelService whose files it removes."""
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 LABEL_APP: Final = "app.kubernetes.io/name"
 LABEL_INSTANCE: Final = "app.kubernetes.io/instance"
@@ -42,6 +44,10 @@ On a Deployment, written by the operator: what the preflight of its pods found, 
 SERVER_CONTAINER: Final = "server"
 FETCH_CONTAINER: Final = "fetch"
 PREFLIGHT_CONTAINER: Final = "preflight"
+COLLECT_CONTAINER: Final = "collect"
+
+NODE_CACHE_CLAIM: Final = "modelservice-node-cache"
+"""PersistentVolumeClaim through which the pods of a namespace see the cache of their node."""
 
 NAME_MAX_LENGTH: Final = 45
 CHILD_NAME_MAX_LENGTH: Final = 63
@@ -82,6 +88,16 @@ def preflight_labels(name: str) -> dict[str, str]:
 def door_name(name: str, family: str) -> str:
     """Name of the EndpointSlice that leads from a ModelService's Service to the activator, by family of addresses."""
     return f"{name}-activator" if family == "IPv4" else f"{name}-activator-{family.lower()}"
+
+
+def collector_name(name: str, digest: str) -> str:
+    """Name of a Job that empties a cache after the ModelService called `name`; `digest` has 6 characters."""
+    return f"{name}-collect-{digest}"
+
+
+def collector_labels(name: str, uid: str) -> dict[str, str]:
+    """Labels of the pods that empty a cache: none of a Service, a budget or a policy selects them."""
+    return {LABEL_APP: APP, LABEL_INSTANCE: name, LABEL_MANAGED_BY: MANAGED_BY, LABEL_COLLECTOR: uid}
 
 
 def track_name(name: str, track: str) -> str:

@@ -34,6 +34,9 @@ class Reason(StrEnum):
     PROFILE_NOT_FOUND = "ProfileNotFound"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105
     UNSUPPORTED_SCHEME = "UnsupportedScheme"
+    REMOTE_CODE_NOT_ALLOWED = "RemoteCodeNotAllowed"
+    CACHE_CLAIM_NOT_FOUND = "CacheClaimNotFound"
+    CACHE_CLAIM_NOT_SHARED = "CacheClaimNotShared"
     QUOTA_EXCEEDED = "QuotaExceeded"
     NAME_CONFLICT = "NameConflict"
     TEMPLATE_ERROR = "TemplateError"
@@ -130,6 +133,20 @@ _SPEC: Final[dict[Reason, ReasonDetail]] = {
     Reason.UNSUPPORTED_SCHEME: ReasonDetail(
         "spec.model.uri has a scheme that this version cannot serve.",
         "Use hf://, https://, pvc:// or oci://.",
+    ),
+    Reason.REMOTE_CODE_NOT_ALLOWED: ReasonDetail(
+        "spec.model.trustRemoteCode asks for code of the model to run, and no RuntimeProfile in use allows it.",
+        "Name a RuntimeProfile with spec.allowRemoteCode: true in spec.runtime.profileRef, which the owner of the "
+        "cluster can make, or remove spec.model.trustRemoteCode.",
+    ),
+    Reason.CACHE_CLAIM_NOT_FOUND: ReasonDetail(
+        "The PersistentVolumeClaim of spec.cache does not exist in the namespace.",
+        "Create it, or correct spec.cache.claimName; that of strategy Node comes with the namespace in "
+        "nodeCache.namespaces of the operator's chart.",
+    ),
+    Reason.CACHE_CLAIM_NOT_SHARED: ReasonDetail(
+        "The PersistentVolumeClaim of spec.cache cannot be mounted on several nodes, and several pods may need it.",
+        "Use a claim with the access mode ReadWriteMany, or one replica with spec.rollout.strategy: Recreate.",
     ),
     Reason.QUOTA_EXCEEDED: ReasonDetail(
         "A ResourceQuota of the namespace refuses the pods.",

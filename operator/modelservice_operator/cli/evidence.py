@@ -17,6 +17,7 @@ from modelservice_operator.cli.overseer import OperatorState, look_at_operator
 from modelservice_operator.cli.podreport import PodReport, failing_container, report_pod
 from modelservice_operator.cli.world import (
     Surroundings,
+    add_service,
     decide_on,
     list_all,
     look_around,
@@ -126,11 +127,11 @@ async def _judge(api: KubernetesApi, key: Key, body: Body, notes: list[str]) -> 
     try:
         facts, note = await read_facts(api, {})
         around = await look_around(api, key, facts.optional_kinds, ())
+        await add_service(api, around, body)
     except Forbidden as error:
         notes.append(f"the verdict is the operator's last one, since not all may be read: {error.message}")
         return None, branch(body, "status")
     notes += [note] if note else []
-    around.add(MODEL_SERVICE, body)
     seen = observe(around.cache, key)
     if seen is None:
         notes.append("the ModelService is being deleted")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from modelservice_operator.api.kinds import BY_KIND, DEPLOYMENT
 from modelservice_operator.api.reasons import Reason, default_hint
 from modelservice_operator.cli.changes import FieldChange, changes
-from modelservice_operator.cli.world import Surroundings, decide_on, find, look_around
+from modelservice_operator.cli.world import Surroundings, add_service, decide_on, find, look_around
 from modelservice_operator.controller.keys import Key
 from modelservice_operator.controller.observe import Observation, observe
 from modelservice_operator.domain import Apply, Delete, Facts, SpecError, missing_kinds
@@ -65,7 +65,7 @@ async def foresee(api: KubeApi, body: Body, profiles: Sequence[Body], facts: Fac
     around = await look_around(api, key, facts.optional_kinds, profiles)
     before = await find(api, MODEL_SERVICE, key.namespace, key.name)
     own = _forecast_of(MODEL_SERVICE.kind, key.name, before, body, body)
-    around.add(MODEL_SERVICE, body)
+    await add_service(api, around, body)
     seen = observe(around.cache, key)
     if seen is None:
         error = SpecError(Reason.PENDING, "metadata.name", "the ModelService is being deleted; wait until it is gone")

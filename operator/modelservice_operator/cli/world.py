@@ -14,12 +14,21 @@ from modelservice_operator.controller.intake import record_of
 from modelservice_operator.controller.keys import Key
 from modelservice_operator.controller.observe import Observation
 from modelservice_operator.controller.ports import Ports
-from modelservice_operator.domain import Apply, Facts, Stillness, project
+from modelservice_operator.domain import Apply, Facts, Stillness, claim_named_in, project
 from modelservice_operator.engine.cache import Cache
 from modelservice_operator.kube.api import Body, KubeApi
 from modelservice_operator.kube.endpoints import read_slice, slices_of
 from modelservice_operator.kube.errors import ApiError, NotFound
-from modelservice_operator.kube.resources import CHILDREN, OURS, POD, RUNTIME_PROFILE, Resource, child_resource
+from modelservice_operator.kube.resources import (
+    CHILDREN,
+    CLAIM,
+    MODEL_SERVICE,
+    OURS,
+    POD,
+    RUNTIME_PROFILE,
+    Resource,
+    child_resource,
+)
 from modelservice_operator.settings import Settings
 
 _SETTINGS = ("namespace", "default_runtime_image", "image_pull_policy", "prometheus_url", "activator_service")
@@ -70,6 +79,14 @@ async def look_around(api: KubeApi, key: Key, optional_kinds: Iterable[str], pro
         for body in bodies:
             around.add(resource, body)
     return around
+
+
+async def add_service(api: KubeApi, around: Surroundings, body: Body) -> None:
+    """Take the ModelService itself, and read the claim of its cache, if it has one."""
+    around.add(MODEL_SERVICE, body)
+    name = claim_named_in(body["spec"])
+    if name and (claim := await find(api, CLAIM, body["metadata"]["namespace"], name)):
+        around.add(CLAIM, claim)
 
 
 async def decide_on(api: KubeApi, seen: Observation, facts: Facts, around: Surroundings) -> Decision:

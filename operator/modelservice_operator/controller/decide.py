@@ -1,7 +1,7 @@
 """From an observation to a plan: the chain of pure functions that decides what a ModelService needs, in one place."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from modelservice_operator.api.reasons import Reason
@@ -115,6 +115,7 @@ def decide(
     """
     if seen.service is None or seen.error is not None:
         return Decision(None, seen.error)
+    facts = replace(facts, claim=seen.claim)
     try:
         gate = judge_source(seen.service, seen.profile, facts, seen.children, seen.preflights)
         rest, looks_in = judge_rest(seen.service, seen.children, seen.pods, still, facts.activator, seen.seen_at)

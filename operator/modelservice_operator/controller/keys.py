@@ -6,7 +6,7 @@ from typing import Any
 
 from modelservice_operator.api.names import LABEL_NAME, LABEL_PREFLIGHT
 from modelservice_operator.engine.cache import ObjectId
-from modelservice_operator.kube.resources import MODEL_SERVICE, RUNTIME_PROFILE, Resource
+from modelservice_operator.kube.resources import CLAIM, MODEL_SERVICE, RUNTIME_PROFILE, Resource
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -26,11 +26,12 @@ class Key:
 
 
 def parent_of(resource: Resource, metadata: Mapping[str, Any]) -> Key | None:
-    """The ModelService that an object belongs to: itself, or the one that its label names; None for profiles."""
+    """The ModelService that an object belongs to: itself, or the one that its label names; None for profiles
+    and claims, which belong to many."""
     namespace = metadata.get("namespace", "")
     if resource.kind == MODEL_SERVICE.kind:
         return Key(namespace, metadata["name"])
-    if resource.kind == RUNTIME_PROFILE.kind:
+    if resource.kind in (RUNTIME_PROFILE.kind, CLAIM.kind):
         return None
     labels = metadata.get("labels") or {}
     name = labels.get(LABEL_NAME) or labels.get(LABEL_PREFLIGHT)

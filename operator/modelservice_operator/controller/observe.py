@@ -9,9 +9,9 @@ from modelservice_operator.api.kinds import BY_KIND
 from modelservice_operator.api.names import LABEL_PREFLIGHT
 from modelservice_operator.api.v1alpha1 import ModelService, RuntimeProfile
 from modelservice_operator.controller.keys import Key
-from modelservice_operator.domain import SpecError, follow_schedules, read_profile, read_service
+from modelservice_operator.domain import Claim, SpecError, claim_named_in, follow_schedules, read_profile, read_service
 from modelservice_operator.engine.cache import Cache, ObjectId, Record
-from modelservice_operator.kube.resources import POD, RUNTIME_PROFILE
+from modelservice_operator.kube.resources import CLAIM, POD, RUNTIME_PROFILE
 
 ChildId = tuple[str, str]
 """Kind and name of a child."""
@@ -21,9 +21,9 @@ ChildId = tuple[str, str]
 class Observation:
     """One ModelService with everything that was seen around it.
 
-    `pods` are those of the model, `preflights` those that looked at it. `service` is None, and `error` says why, when
-    its spec, or the profile that it names, cannot be read. What its schedules ask for now is in it; that may change in
-    `changes_in` seconds.
+    `pods` are those of the model, `preflights` those that looked at it, `claim` is that of its cache. `service` is
+    None, and `error` says why, when its spec, or the profile that it names, cannot be read. What its schedules ask for
+    now is in it; that may change in `changes_in` seconds.
     """
 
     key: Key
@@ -36,6 +36,7 @@ class Observation:
     preflights: tuple[dict[str, Any], ...] = ()
     error: SpecError | None = None
     changes_in: float | None = None
+    claim: Claim | None = None
 
 
 def observe(cache: Cache, key: Key, now: datetime | None = None) -> Observation | None:
@@ -49,8 +50,8 @@ def observe(cache: Cache, key: Key, now: datetime | None = None) -> Observation 
     members = cache.of_parent(key)
     children = {(r.id.kind, r.id.name): r.body for r in members if r.id.kind in BY_KIND}
     pods = [r.body for r in members if r.id.kind == POD.kind]
-    preflights = tuple(filter(_is_preflight, pods))
-    serving = tuple(pod for pod in pods if not _is_preflight(pod))
+    preflights = tuple(filter(is_preflight, pods))
+    serving = tuple(pod for pod in pods if not is_preflight(pod))
     service, profile, error = _read(cache, body)
     changes_in, now = None, now or datetime.now(UTC)
     if service is not None and error is None:
@@ -58,10 +59,18 @@ def observe(cache: Cache, key: Key, now: datetime | None = None) -> Observation 
             service, changes_in = follow_schedules(service, now)
         except SpecError as unreadable:
             error = unreadable
-    return Observation(key, record, service, profile, children, serving, now, preflights, error, changes_in)
+    claim = _claim_of(cache, key, body)
+    return Observation(key, record, service, profile, children, serving, now, preflights, error, changes_in, claim)
 
 
-def _is_preflight(pod: Mapping[str, Any]) -> bool:
+def _claim_of(cache: Cache, key: Key, body: Mapping[str, Any]) -> Claim | None:
+    name = claim_named_in(body.get("spec") or {})
+    found = cache.get(ObjectId(CLAIM.kind, key.namespace, name)) if name else None
+    return Claim(name, found.uid, tuple(found.body["spec"].get("accessModes") or ())) if found else None
+
+
+def is_preflight(pod: Mapping[str, Any]) -> bool:
+    """Whether a pod looked at a model, and is none of its servers."""
     return LABEL_PREFLIGHT in (pod["metadata"].get("labels") or {})
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from modelservice_operator.api.reasons import Reason
 from modelservice_operator.controller.activity import Activity
 from modelservice_operator.controller.apply import Applier, NotLeading, Result
+from modelservice_operator.controller.collect import CacheCollectors
 from modelservice_operator.controller.decide import Decision, Manifests, decide
 from modelservice_operator.controller.intake import Intake
 from modelservice_operator.controller.keys import Key
@@ -78,23 +79,30 @@ class Reconciler:
         self._manifests = Manifests()
         self._applier = Applier(api, intake, may_write)
         self._status = StatusWriter(api, intake)
+        self._collectors = CacheCollectors(api, cache, intake, self._applier.fence)
         self._recorded: dict[Key, dict[ChildId, Recorded]] = {}
 
     async def reconcile(self, key: Key) -> Outcome:
         """Bring the children and the status of `key` to what its spec asks for."""
         seen = observe(self._cache, key)
-        if seen is None:
-            self._forget(key)
-            return Outcome("Gone")
         try:
-            decision = await self._decide(seen)
-            results = await self._apply(key, decision)
-            waiting = await self._report(key, decision, results)
+            return await (self._clean_up(key) if seen is None else self._make_so(seen))
         except NotLeading:
             return Outcome("NotLeading")
         except ApiError as error:
             return _retry_after(error)
+
+    async def _make_so(self, seen: Observation) -> Outcome:
+        decision = await self._decide(seen)
+        results = await self._apply(seen.key, decision)
+        waiting = await self._report(seen.key, decision, results)
+        await self._collectors.prepare(seen, self._facts())
         return _outcome(decision, results, _sooner(waiting, seen.changes_in, decision.looks_in))
+
+    async def _clean_up(self, key: Key) -> Outcome:
+        self._forget(key)
+        await self._collectors.release(key)
+        return Outcome("Gone")
 
     async def _decide(self, seen: Observation) -> Decision:
         """Decide, and decide again if something unseen already has the name of a missing child."""

@@ -3,11 +3,12 @@
 Pure: dicts in, dicts out, no I/O, no clock.
 """
 
+from .cache import claim_named_in
 from .canary import settle_revisions
 from .desired import desired, missing_kinds
 from .diagnose import Diagnosis, diagnose
 from .errors import SpecError, read_profile, read_service
-from .facts import ChildSpec, Facts
+from .facts import ChildSpec, Claim, Facts
 from .idle import AWAKE, UNKNOWN, Door, Rest, Stillness, idle_seconds, judge_rest
 from .plan import Apply, ChildState, Delete, NameConflict, Observed, Plan, Recorded, plan, remember
 from .pods import is_ready, newest_ready
@@ -27,6 +28,7 @@ __all__ = [
     "ApplyResults",
     "ChildSpec",
     "ChildState",
+    "Claim",
     "Delete",
     "Diagnosis",
     "Door",
@@ -43,6 +45,7 @@ __all__ = [
     "SpecError",
     "Stillness",
     "choose_revision",
+    "claim_named_in",
     "compute_status",
     "desired",
     "diagnose",

@@ -14,7 +14,7 @@ from ..api.uri import ModelUri
 from .diagnose import Diagnosis
 from .fit import fit_message
 from .idle import idle_seconds
-from .pods import condition, has_fetched, is_placed
+from .pods import condition, has_fetched, is_placed, missing_claims
 from .rollout_checks import has_verdict, progressing, verified
 from .scaling_checks import autoscaler_ready, has_autoscaler
 from .tree import Tree, items, number, text
@@ -94,6 +94,8 @@ def _scheduled(world: World) -> Verdict:
         return _unknown("No replica is asked for")
     if world.pods.current and all(map(is_placed, world.pods.current)):
         return _good(Reason.ASSIGNED)
+    if claims := next(filter(None, map(missing_claims, world.pods.current)), []):
+        return _bad(Reason.CLAIM_PENDING, f"The scheduler waits for ResourceClaims: {', '.join(claims)}")
     return _unknown("Waiting for the scheduler")
 
 

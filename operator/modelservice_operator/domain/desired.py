@@ -8,6 +8,7 @@ from ..api.kinds import ChildKind
 from ..api.reasons import Reason
 from ..api.v1alpha1 import ModelService, RuntimeProfile
 from .autoscaling import hpa_metrics, is_autoscaled_by_us
+from .cache import require_cache
 from .errors import SpecError
 from .facts import ChildSpec, Facts
 from .idle import AWAKE, Rest, door_slices
@@ -31,6 +32,9 @@ def desired(
     SpecError when the spec cannot be carried out.
     """
     _require_profile(service, profile)
+    _require_trust(service, profile)
+    found = gate.found.resolved_revision if gate.found else ""
+    require_cache(service, facts, found, is_looked_up=gate.is_open)
     placement = place(service, profile)
     settings = settings_text(runtime_settings(service, placement))
     values: dict[ChildKind, dict[str, Any] | None] = {
@@ -75,6 +79,18 @@ def _require_profile(service: ModelService, profile: RuntimeProfile | None) -> N
             f"RuntimeProfile {reference.name!r} does not exist; create it, or name one of `kubectl get runtimeprofiles`"
         )
         raise SpecError(Reason.PROFILE_NOT_FOUND, "spec.runtime.profileRef.name", message)
+
+
+def _require_trust(service: ModelService, profile: RuntimeProfile | None) -> None:
+    """Code that comes with a model runs only where the owner of the cluster allows it, in a RuntimeProfile."""
+    if not service.spec.model.trust_remote_code or (profile is not None and profile.spec.allow_remote_code):
+        return
+    why = f"RuntimeProfile {profile.metadata.name!r} does not allow it" if profile else "no RuntimeProfile is in use"
+    message = (
+        f"code that comes with the model is not run, because {why}; name one with spec.allowRemoteCode: true in "
+        "spec.runtime.profileRef, or remove it"
+    )
+    raise SpecError(Reason.REMOTE_CODE_NOT_ALLOWED, "spec.model.trustRemoteCode", message)
 
 
 def missing_kinds(service: ModelService, facts: Facts) -> frozenset[str]:

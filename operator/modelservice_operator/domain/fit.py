@@ -85,6 +85,8 @@ def gigabytes(count: int) -> str:
 def _unsupported(service: ModelService, found: Inspection) -> Diagnosis | None:
     """A model whose architecture the image lacks, or of which nothing names a task that is served."""
     what = f"The architecture {found.architecture}" if found.architecture else "A config.json without an architecture"
+    if found.unknown_architecture and found.needs_remote_code:
+        return None if service.spec.model.trust_remote_code else _untrusted(what)
     if found.unknown_architecture:
         message = f"{what} is not one that the runtime's image knows"
         return _verdict(Reason.UNSUPPORTED_MODEL, message, "Use another model, or an image with a newer transformers")
@@ -93,6 +95,12 @@ def _unsupported(service: ModelService, found: Inspection) -> Diagnosis | None:
         return None
     message = f"{what} tells no task that this version serves"
     return _verdict(Reason.UNSUPPORTED_MODEL, message, "Set spec.model.task if one fits, or use another model")
+
+
+def _untrusted(what: str) -> Diagnosis:
+    message = f"{what} is defined by Python code that comes with the model, which is not run"
+    hint = "Set spec.model.trustRemoteCode with a RuntimeProfile that allows it, or use another model"
+    return _verdict(Reason.UNSUPPORTED_MODEL, message, hint)
 
 
 def _too_large(service: ModelService, profile: RuntimeProfile | None, found: Inspection) -> Diagnosis | None:
@@ -105,7 +113,9 @@ def _too_large(service: ModelService, profile: RuntimeProfile | None, found: Ins
 
 
 def _disk_full(service: ModelService, profile: RuntimeProfile | None, found: Inspection) -> Diagnosis | None:
-    """The kubelet evicts a pod whose volumes outgrow the larger of its containers' limits."""
+    """The kubelet evicts a pod whose own volumes, not its cache, outgrow the larger of its containers' limits."""
+    if service.spec.cache.strategy != "None":
+        return None
     server = {**(profile.spec.resources.limits if profile else {}), **service.spec.resources.limits}
     sides = (server, service.spec.loader.resources.limits)
     limits = [parse_quantity(side[_DISK]) for side in sides if _DISK in side]

@@ -26,7 +26,7 @@ class Inspection:
 
     `source` is the digest of what was asked for, `size_bytes` counts the weights, and `cache_values_per_token` the
     numbers that one token of context takes in the KV cache. `unknown_architecture` says that the runtime's image has
-    none of the name.
+    none of the name, `needs_remote_code` that the configuration refers to code that comes with the model.
     """
 
     source: str
@@ -40,6 +40,7 @@ class Inspection:
     max_context: int = 0
     cache_values_per_token: int = 0
     unknown_architecture: bool = False
+    needs_remote_code: bool = False
 
     @classmethod
     def read(cls, source: str, result: Tree) -> "Inspection":
@@ -47,7 +48,8 @@ class Inspection:
         found: dict[str, Any] = {field: text(result, key) for field, key in _TEXTS.items()}
         found |= {field: max(0, number(result, key)) for field, key in _COUNTS.items()}
         unknown = result.get("architectureKnown") is False or result.get("unknownArchitecture") is True
-        return cls(source, unknown_architecture=unknown, **found)
+        needs_code = result.get("needsRemoteCode") is True
+        return cls(source, unknown_architecture=unknown, needs_remote_code=needs_code, **found)
 
     def report(self) -> dict[str, Any]:
         """As the status and the annotation have it; what is not known is absent."""

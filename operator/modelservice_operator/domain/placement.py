@@ -32,7 +32,10 @@ Quantities = Mapping[str, str | int]
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """What the pods ask of a node. `count` is 0 on the CPU, and `simulated` is then False."""
+    """What the pods ask of a node. `count` is 0 on the CPU, and `simulated` is then False.
+
+    `resource` is an extended resource, or says which claims bring the devices; `claims` are as in a pod.
+    """
 
     count: int
     resource: str
@@ -42,11 +45,13 @@ class Placement:
     tolerations: tuple[dict[str, Any], ...]
     runtime_class: str
     priority_class: str
+    claims: tuple[dict[str, Any], ...] = ()
 
 
 def place(service: ModelService, profile: RuntimeProfile | None) -> Placement:
     """Merge spec and profile. Raises SpecError for a product whose node label is not known."""
     spec, count, resource = service.spec, *accelerator_of(service, profile)
+    claims = tuple(claim.manifest() for claim in spec.scheduling.resource_claims)
     base = profile.spec if profile else None
     selector = {**(base.node_selector if base else {}), **spec.scheduling.node_selector}
     product = spec.accelerator.product if spec.accelerator else ""
@@ -55,22 +60,42 @@ def place(service: ModelService, profile: RuntimeProfile | None) -> Placement:
     resources = merge_resources(DEFAULT_REQUESTS, base.resources if base else Resources(), spec.resources)
     if count:
         resources["limits"] = {**resources.get("limits", {}), resource: str(count)}
+    if claims:
+        resources["claims"] = [{"name": claim["name"]} for claim in claims]
+    devices, source = devices_of(service, profile)
     return Placement(
-        count=count,
-        resource=resource,
-        simulated=bool(count and base and base.simulated),
+        count=devices,
+        resource=source,
+        simulated=bool(devices and base and base.simulated),
         resources=resources,
         node_selector=dict(sorted(selector.items())),
         tolerations=_tolerations(service, profile, resource if count else ""),
         runtime_class=spec.scheduling.runtime_class_name or (base.runtime_class_name if base else ""),
         priority_class=spec.scheduling.priority_class_name or (base.priority_class_name if base else ""),
+        claims=claims,
     )
 
 
+def devices_of(service: ModelService, profile: RuntimeProfile | None) -> tuple[int, str]:
+    """How many devices the server of each replica computes on, and where they come from; 0 means the CPU.
+
+    How many devices a claim brings is the driver's to know: claims count as one, because the server uses one.
+    """
+    if has_claimed_devices(service):
+        names = ", ".join(claim.name for claim in service.spec.scheduling.resource_claims)
+        return 1, f"resourceClaims {names}"
+    return accelerator_of(service, profile)
+
+
+def has_claimed_devices(service: ModelService) -> bool:
+    """Whether claims bring the accelerators, instead of an extended resource."""
+    return bool(service.spec.scheduling.resource_claims) and service.spec.accelerator is None
+
+
 def accelerator_of(service: ModelService, profile: RuntimeProfile | None) -> tuple[int, str]:
-    """How many accelerators of which resource each replica gets; 0 means the CPU."""
+    """How many accelerators of which extended resource each replica asks for; 0 means none."""
     wanted = service.spec.accelerator
-    given = profile.spec.accelerator if profile else None
+    given = profile.spec.accelerator if profile and not has_claimed_devices(service) else None
     resource = (wanted.resource if wanted else "") or (given.resource if given else "") or DEFAULT_RESOURCE
     if wanted is not None:
         return wanted.count, resource

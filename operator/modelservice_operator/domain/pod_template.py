@@ -7,7 +7,7 @@ its own, which the refusal names. All else is the API server's to judge, when th
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from ..api.contract import SETTINGS_PATH
+from ..api.contract import CACHE_DIR, SETTINGS_PATH
 from ..api.names import GROUP, SERVER_CONTAINER, child_labels, is_fetch_container
 from ..api.reasons import Reason
 from ..api.v1alpha1 import ModelService
@@ -75,7 +75,7 @@ def _container_problems(service: ModelService, container: Mapping[str, Any], pat
     if "$patch" in container:
         yield path, ""
     yield from ((f"{path}.{key}", instead) for key, instead in _CONTAINER.items() if key in container)
-    taken = (model_dir(service), ADAPTERS_DIR, SETTINGS_PATH.rpartition("/")[0], KEYS_DIR)
+    taken = (model_dir(service), CACHE_DIR, ADAPTERS_DIR, SETTINGS_PATH.rpartition("/")[0], KEYS_DIR)
     for mount in _list(container, "volumeMounts", "mountPath"):
         where = mount["mountPath"].rstrip("/")
         if any(where == folder or where.startswith(f"{folder}/") for folder in taken):

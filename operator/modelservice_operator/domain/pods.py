@@ -73,6 +73,20 @@ def is_placed(pod: Tree) -> bool:
     return bool(text(pod, "spec", "nodeName"))
 
 
+def missing_claims(pod: Tree) -> list[str]:
+    """What the scheduler waits for, in words, before it looks at a pod at all: ResourceClaims that may not exist yet.
+
+    It says nothing of them in the pod's status.
+    """
+    if is_placed(pod) or condition(pod, "PodScheduled"):
+        return []
+    made = {text(entry, "name") for entry in items(pod, "status", "resourceClaimStatuses")}
+    claims = [claim for claim in items(pod, "spec", "resourceClaims") if text(claim, "name") not in made]
+    templates = filter(None, (text(claim, "resourceClaimTemplateName") for claim in claims))
+    named = filter(None, (text(claim, "resourceClaimName") for claim in claims))
+    return [f"one from the ResourceClaimTemplate {name}" for name in templates] or list(named)
+
+
 def condition(body: Tree, type_: str) -> Tree:
     """A condition of an object's status; empty when it has none of that type."""
     return next((entry for entry in items(body, "status", "conditions") if text(entry, "type") == type_), {})

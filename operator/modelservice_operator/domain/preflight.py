@@ -18,6 +18,8 @@ from typing import Any, Final
 from ..api import kinds, names
 from ..api.uri import ModelUri
 from ..api.v1alpha1 import ModelService, RuntimeProfile
+from .cache import uses_cache
+from .collector import is_collector
 from .diagnose import Diagnosis, diagnose, read_last_word
 from .facts import Facts
 from .fit import misfit
@@ -77,7 +79,7 @@ def judge_source(
         return OPEN
     if found is None and wanted_replicas(service) == 0:
         return Gate(mark=UNSEEN)
-    has_jobs = any(kind == kinds.JOB.kind for kind, _ in children)
+    has_jobs = any(kind == kinds.JOB.kind and not is_collector(body) for (kind, _), body in children.items())
     job = preflight_job(service, profile, facts) if found is None or has_jobs else None
     if found is None and job is not None:
         pod = _pod_of(job, pods)
@@ -135,9 +137,10 @@ def _is_new_generation(service: ModelService) -> bool:
 
 
 def _is_adopted(service: ModelService, deployment: Tree) -> bool:
-    """Whether pods of this very source are there that were made without a preflight."""
+    """Whether pods of this very source are there that were made without a preflight, which a cache always needs."""
     marks = branch(deployment, "metadata", "annotations")
-    if not deployment or names.PREFLIGHT in marks or service.metadata.annotations.get(names.PREFLIGHT):
+    is_new = names.PREFLIGHT in marks or service.metadata.annotations.get(names.PREFLIGHT) or uses_cache(service)
+    if not deployment or is_new:
         return False
     pod = branch(deployment, "spec", "template", "spec")
     fetches = (entry for entry in items(pod, "initContainers") if text(entry, "name") == names.FETCH_CONTAINER)

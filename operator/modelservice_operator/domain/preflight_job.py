@@ -53,7 +53,7 @@ def _values(service: ModelService, profile: RuntimeProfile | None, facts: Facts)
         "image_pull_secrets": [{"name": secret.name} for secret in service.spec.security.image_pull_secrets],
         "image": image_of(service, profile, facts),
         "image_pull_policy": pull_policy_of(profile, facts),
-        "preflight": _container(service, profile),
+        "container": _container(service, profile),
         "scheduling": {key: value for key, value in scheduling.items() if value},
         "volumes": [{"name": SCRATCH_VOLUME, "emptyDir": {}}],
         **({"pod_template": patch} if patch else {}),

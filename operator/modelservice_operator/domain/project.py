@@ -20,7 +20,9 @@ _METADATA: Final = (
 )  # fmt: skip
 _POD_STATUS: Final = (
     "phase", "reason", "message", "podIP", "startTime", "conditions", "containerStatuses", "initContainerStatuses",
+    "resourceClaimStatuses",
 )  # fmt: skip
+_CLAIM: Final = ("accessModes",)
 _CONTAINER: Final = ("name", "image", "resources")
 _CONTAINER_STATUS: Final = ("name", "ready", "started", "restartCount", "state", "lastState", "image", "imageID")
 
@@ -30,6 +32,8 @@ def project(kind: ChildKind | str, body: Mapping[str, Any]) -> dict[str, Any]:
     name = kind if isinstance(kind, str) else kind.kind
     if name == "Pod":
         return _project_pod(body)
+    if name == "PersistentVolumeClaim":
+        return {"metadata": _pick(branch(body, "metadata"), _METADATA), "spec": _pick(branch(body, "spec"), _CLAIM)}
     kept = {key: value for key, value in body.items() if key not in ("metadata", "apiVersion", "kind")}
     kept["metadata"] = _project_metadata(branch(body, "metadata"))
     if name == DEPLOYMENT.kind and _owns_replicas(branch(body, "metadata")):
@@ -46,7 +50,7 @@ def _project_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
 def _project_pod(body: Mapping[str, Any]) -> dict[str, Any]:
     metadata, spec, status = (branch(body, key) for key in ("metadata", "spec", "status"))
     owners = [_pick(owner, ("kind", "name", "uid", "controller")) for owner in items(metadata, "ownerReferences")]
-    kept_spec: dict[str, Any] = _pick(spec, ("nodeName",))
+    kept_spec: dict[str, Any] = _pick(spec, ("nodeName", "resourceClaims"))
     for key in ("containers", "initContainers"):
         kept_spec[key] = [_pick(container, _CONTAINER) for container in items(spec, key)]
     secrets = [_pick(volume, ("name", "secret")) for volume in items(spec, "volumes") if "secret" in volume]

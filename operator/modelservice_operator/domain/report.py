@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from ..api.names import FETCH_CONTAINER, SERVER_CONTAINER
-from .placement import accelerator_of
+from .placement import devices_of
 from .pods import condition, container_status, fetch_result, is_ready, newest_ready
 from .settings import served_name
 from .tree import Tree, branch, moment, number, seconds, text
@@ -41,7 +41,7 @@ def model_report(world: World, previous: Tree) -> dict[str, Any]:
 
 def accelerator_report(world: World, previous: Tree) -> dict[str, Any]:
     """The accelerators of each replica, and the device that the server says it computes on."""
-    count, resource = accelerator_of(world.service, world.profile)
+    count, resource = devices_of(world.service, world.profile)
     report: dict[str, Any] = {"count": count, "simulated": world.is_simulated}
     if count:
         report["resource"] = resource

@@ -10,12 +10,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ..api.v1alpha1 import ModelService, RuntimeProfile
-from .placement import accelerator_of
+from .placement import accelerator_of, devices_of
 from .pods import condition, is_placed
 from .tree import Tree, branch, items, text
 from .world import World
 
 Manifest = Mapping[str, Any]
+
+NO_DEVICES: Final = "cannot allocate all claims"
+"""What the scheduler says of a node that lacks devices for the claims of a pod."""
 
 IN_PLACE: Final = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
 
@@ -24,7 +27,7 @@ def looks_for_room(service: ModelService, profile: RuntimeProfile | None) -> boo
     """Whether the operator decides how the pods of two revisions share the accelerators."""
     rollout = service.spec.rollout
     is_ours = rollout.strategy == "Auto" and rollout.max_surge is None and rollout.max_unavailable is None
-    return is_ours and accelerator_of(service, profile)[0] > 0
+    return is_ours and devices_of(service, profile)[0] > 0
 
 
 def make_room(wanted: Manifest, world: World) -> Manifest:
@@ -46,14 +49,21 @@ def _lacks_accelerators(world: World) -> bool:
     """Whether the scheduler finds too few accelerators for a pod of the new revision."""
     resource = accelerator_of(world.service, world.profile)[1]
     waiting = (condition(pod, "PodScheduled") for pod in world.pods.current if not is_placed(pod))
-    return any(f"Insufficient {resource}" in text(said, "message") for said in waiting)
+    words = (f"Insufficient {resource}", NO_DEVICES)
+    return any(word in text(said, "message") for said in waiting for word in words)
 
 
 def _would_suffice(world: World) -> bool:
-    """Whether a pod of the old revision holds as many accelerators as one of the new needs."""
+    """Whether a pod of the old revision holds as many accelerators, and claims, as one of the new needs."""
     resource = accelerator_of(world.service, world.profile)[1]
     needed = max((_count(pod, resource) for pod in world.pods.current), default=0)
-    return any(_count(pod, resource) >= needed for pod in world.pods.earlier if is_placed(pod))
+    claimed = max(map(_claims, world.pods.current), default=0)
+    holders = [pod for pod in world.pods.earlier if is_placed(pod)]
+    return any(_count(pod, resource) >= needed and _claims(pod) >= claimed for pod in holders)
+
+
+def _claims(pod: Tree) -> int:
+    return sum(len(items(container, "resources", "claims")) for container in items(pod, "spec", "containers"))
 
 
 def _count(pod: Tree, resource: str) -> int:

@@ -3,7 +3,7 @@
 The server sees the same read-only folder `/models/<name>` in all three cases.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from ..api.contract import MODELS_DIR
@@ -22,7 +22,7 @@ credentials, so there every key of the Secret is a variable."""
 class Source:
     """The volume that holds the model, how the server mounts it, and what fills it.
 
-    `fetch_args` is empty for a model that is mounted.
+    `fetch_args` is empty for a model that is mounted. `fetch_mount` is how the fetch container mounts the volume.
     """
 
     volume: dict[str, Any]
@@ -30,6 +30,7 @@ class Source:
     fetch_args: tuple[str, ...] = ()
     fetch_env: tuple[dict[str, Any], ...] = ()
     fetch_env_from: tuple[dict[str, Any], ...] = ()
+    fetch_mount: dict[str, Any] = field(default_factory=dict)
 
 
 def model_dir(service: ModelService) -> str:
@@ -73,7 +74,7 @@ def placed(uri: ModelUri, volume: str, folder: str, pull_policy: str) -> Source:
         claim = {"claimName": uri.location, "readOnly": True}
         sub_path = {"subPath": uri.path} if uri.path else {}
         return Source({"name": volume, "persistentVolumeClaim": claim}, {**mount, **sub_path})
-    return Source({"name": volume, "emptyDir": {}}, mount)
+    return Source({"name": volume, "emptyDir": {}}, mount, fetch_mount={"name": volume, "mountPath": folder})
 
 
 def fetch_args(uri: ModelUri, text: str, folder: str, revision: str = "") -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from ..api.v1alpha1.fields import EnvVar
 from . import rollout
 from .adapters import adapter_sources
 from .api_keys import keys_mount, keys_volume
+from .cache import in_cache
 from .facts import Facts
 from .inspection import Inspection
 from .placement import FETCH_REQUESTS, Placement, merge_resources
@@ -42,7 +43,8 @@ def deployment_values(
     spec = service.spec
     policy = pull_policy_of(profile, facts)
     resolved = found.resolved_revision if found else ""
-    sources = (source_of(service, policy, resolved), *adapter_sources(service, policy))
+    model = in_cache(source_of(service, policy, resolved), service, facts, resolved)
+    sources = (model, *adapter_sources(service, policy))
     return {
         "revision_history_limit": spec.revision_history_limit,
         "progress_deadline_seconds": spec.rollout.progress_deadline_seconds,
@@ -115,7 +117,7 @@ def _fetch(service: ModelService, profile: RuntimeProfile | None, source: Source
         "env_from": [*(entry.manifest() for entry in service.spec.runtime.env_from), *source.fetch_env_from],
         "resources": merge_resources(FETCH_REQUESTS, service.spec.loader.resources),
         "mounts": [
-            {key: value for key, value in source.mount.items() if key != "readOnly"},
+            source.fetch_mount,
             {"name": SCRATCH_VOLUME, "mountPath": SCRATCH_DIR},
         ],
     }
@@ -161,5 +163,6 @@ def _scheduling(service: ModelService, placement: Placement) -> dict[str, Any]:
         "runtimeClassName": placement.runtime_class,
         "priorityClassName": placement.priority_class,
         "schedulerName": scheduling.scheduler_name,
+        "resourceClaims": list(placement.claims),
     }
     return {name: value for name, value in fields.items() if value}

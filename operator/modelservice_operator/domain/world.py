@@ -13,7 +13,7 @@ from .diagnose import Diagnosis
 from .errors import SpecError
 from .facts import Facts
 from .idle import idle_seconds, is_at_zero
-from .placement import accelerator_of
+from .placement import devices_of
 from .plan import ChildKey, Plan
 from .pods import Pods, condition, is_of_canary, sort_pods
 from .preflight import OPEN, Gate
@@ -137,7 +137,7 @@ class World:
     @property
     def is_simulated(self) -> bool:
         """Whether the CPU stands in for the accelerator."""
-        count, _ = accelerator_of(self.service, self.profile)
+        count, _ = devices_of(self.service, self.profile)
         return bool(count and self.profile and self.profile.spec.simulated)
 
     def failure_for(self, type_: ConditionType) -> tuple[Tree, Diagnosis] | None:

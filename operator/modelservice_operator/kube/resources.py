@@ -46,6 +46,7 @@ MODEL_SERVICE: Final = Resource("ModelService", names.GROUP, names.VERSION, "mod
 RUNTIME_PROFILE: Final = Resource("RuntimeProfile", names.GROUP, names.VERSION, "runtimeprofiles", namespaced=False)
 POD: Final = Resource("Pod", "", "v1", "pods", selector=OURS)
 WARNING_EVENT: Final = Resource("Event", "", "v1", "events", fields="type=Warning")
+CLAIM: Final = Resource("PersistentVolumeClaim", "", "v1", "persistentvolumeclaims")
 LEASE: Final = Resource("Lease", "coordination.k8s.io", "v1", "leases")
 
 
@@ -56,5 +57,5 @@ def child_resource(kind: ChildKind) -> Resource:
 
 
 CHILDREN: Final = tuple(child_resource(kind) for kind in CHILD_KINDS)
-WATCHED: Final = (MODEL_SERVICE, RUNTIME_PROFILE, *CHILDREN, POD)
+WATCHED: Final = (MODEL_SERVICE, RUNTIME_PROFILE, *CHILDREN, POD, CLAIM)
 BY_KIND: Final = {resource.kind: resource for resource in WATCHED}

@@ -14,6 +14,7 @@ from modelservice_runtime.errors import UnusableModel
 from modelservice_runtime.sources.inspect import ModelCard, inspect_folder, read_config
 
 CHECKPOINT_DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
+CODE_NAMING_FILES = ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json")
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model")
 
 
@@ -54,6 +55,14 @@ def require_tokenizer(folder: ModelFolder) -> None:
             f"{folder.path} has no tokenizer (looked for {', '.join(TOKENIZERS)})",
             hint="add the tokenizer's files of the model; transformers' tokenizer.save_pretrained writes them",
         )
+
+
+def foreign_code(path: Path) -> str:
+    """Return what in a folder refers to Python code of another repository, an empty string when nothing does."""
+    maps = ((read_json(path / name) or {}).get("auto_map") for name in CODE_NAMING_FILES)
+    references = (entry for named in maps if isinstance(named, dict) for entry in named.values())
+    names = (name for entry in references for name in (entry if isinstance(entry, list) else [entry]))
+    return next((name for name in names if isinstance(name, str) and "--" in name), "")
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

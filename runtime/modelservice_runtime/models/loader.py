@@ -14,7 +14,7 @@ from modelservice_runtime.errors import CudaOutOfMemory, UnusableModel
 from modelservice_runtime.models.accelerator import read_silicon
 from modelservice_runtime.models.attention import settle_attention
 from modelservice_runtime.models.device import Placement
-from modelservice_runtime.models.folder import ModelFolder, require_tokenizer
+from modelservice_runtime.models.folder import ModelFolder, foreign_code, require_tokenizer
 from modelservice_runtime.models.int8_linear import quantize_linears
 from modelservice_runtime.models.packed_linear import pack_linears
 from modelservice_runtime.models.quantization import check_quantized, refuse_twice
@@ -26,7 +26,15 @@ IMAGE_PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 
 
 def refuse_remote_code(folder: ModelFolder, settings: Settings) -> None:
-    """Raise UnusableModel when the model needs Python code of its repository and nobody said that it is trusted."""
+    """Raise UnusableModel when the model needs Python code of its repository and nobody said that it is trusted.
+
+    Code of another repository is never run: no revision of this one says what it is.
+    """
+    if settings.model.trust_remote_code and (foreign := foreign_code(folder.path)):
+        raise UnusableModel(
+            f"{folder.path} takes its code from another repository ({foreign}), which no revision of the model fixes",
+            hint="copy that code into the model's repository and let auto_map name it there",
+        )
     needs_code = folder.card.needs_remote_code and folder.config.get("model_type") not in CONFIG_MAPPING
     if needs_code and not settings.model.trust_remote_code:
         raise UnusableModel(
@@ -88,6 +96,7 @@ def load_model(
 
     Raises UnusableModel when transformers cannot build the model, when weights are missing, or CudaOutOfMemory.
     """
+    refuse_remote_code(folder, settings)
     transformers_logging.disable_progress_bar()
     options: dict[str, Any] = {}
     if placement.scheme is not None:

@@ -74,10 +74,14 @@ def fetch_model(request: FetchRequest) -> FetchResult:
             retry=request.retry,
             parallel=request.parallel,
         )
-    card = inspect_adapter(request.folder) if is_adapter(request.folder) else inspect_folder(request.folder)
-    result = FetchResult(card, time.monotonic() - start)
+    result = FetchResult(describe_folder(request.folder), time.monotonic() - start)
     log.info("the model is complete", extra=result.to_result())
     return result
+
+
+def describe_folder(folder: Path) -> ModelCard:
+    """Describe the model or the adapter in a folder. Raises ModelNotFound or UnusableModel."""
+    return inspect_adapter(folder) if is_adapter(folder) else inspect_folder(folder)
 
 
 def cache_folder(uri: str, revision: str) -> Path:

@@ -59,6 +59,7 @@ class ModelCard:
             "maxContext": self.max_context,
             "cacheValuesPerToken": self.cache_values_per_token,
             "architectureKnown": self.is_known,
+            "needsRemoteCode": self.needs_remote_code,
         }
 
 

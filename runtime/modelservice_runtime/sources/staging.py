@@ -54,8 +54,16 @@ def is_unfinished(folder: Path) -> bool:
 def is_current(folder: Path, key: str) -> bool:
     """Tell whether the folder already holds, complete, what `key` stands for."""
     marker = read_marker(folder)
-    if marker is None or marker.key != key:
-        return False
+    return marker is not None and marker.key == key and _has_files(folder, marker)
+
+
+def is_complete(folder: Path) -> bool:
+    """Tell whether the folder holds all that some finished fetch brought."""
+    marker = read_marker(folder)
+    return marker is not None and _has_files(folder, marker)
+
+
+def _has_files(folder: Path, marker: Marker) -> bool:
     return all(
         (folder / name).is_file() and (folder / name).stat().st_size == size for name, size in marker.files.items()
     )

@@ -121,12 +121,52 @@ def test_fetch_ends_at_once_on_sigterm_and_goes_on_later(runtime: Runtime, tmp_p
         assert runtime.run("fetch", "hf://acme/chat", str(tmp_path / "m"), HF_ENDPOINT=hub.url).code == 0
 
 
+def test_fetch_gives_up_at_its_deadline_and_says_so(runtime: Runtime, tmp_path: Path) -> None:
+    make_model(tmp_path / "hub/acme/chat")
+    with Hub(tmp_path / "hub") as hub:
+        hub.break_status("/tree/", 503, times=99)
+        arguments = ("fetch", "hf://acme/chat", str(tmp_path / "m"), "--tries", "50", "--deadline", "2")
+        outcome = runtime.run(*arguments, HF_ENDPOINT=hub.url)
+    assert outcome.code == ExitCode.SOURCE_UNAVAILABLE
+    assert outcome.word is not None
+    assert "not fetched within 2 s" in outcome.word["message"]
+    assert "progressDeadlineSeconds" in outcome.word["hint"]
+
+
+def test_cache_is_filled_by_fetch_and_emptied_by_collect(runtime: Runtime, tmp_path: Path) -> None:
+    make_model(tmp_path / "hub/acme/chat")
+    folder = tmp_path / "cache/models/k1"
+    with Hub(tmp_path / "hub") as hub:
+        outcome = runtime.run("fetch", "hf://acme/chat", str(folder), "--cache-user", "a", HF_ENDPOINT=hub.url)
+    assert outcome.code == 0
+    assert (folder / "model.safetensors").is_file()
+    outcome = runtime.run("collect", str(tmp_path / "cache"), "a")
+    assert outcome.word is not None
+    assert outcome.word["result"]["removedFolders"] == 1
+    assert outcome.word["result"]["removedBytes"] > 4000
+    assert not folder.exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "reason", "words"),
     [
         (("fetch", "ftp://x/y", "{tmp}/m"), 64, "BadSettings", "cannot fetch"),
         (("fetch", "hf://acme/chat"), 64, "BadSettings", "DIR"),
         (("fetch", "hf://acme/chat", "{tmp}/m", "--tries", "0"), 64, "BadSettings", "--tries"),
+        (("fetch", "hf://acme/chat", "{tmp}/m", "--cache-user", "a"), 64, "BadSettings", "no place in a cache"),
+        (
+            ("fetch", "hf://acme/chat", "{tmp}/models/k", "--cache-user", "../a"),
+            64,
+            "BadSettings",
+            "no name of a service",
+        ),
+        (
+            ("fetch", "hf://acme/chat", "{tmp}/pickled/config.json/models/k", "--cache-user", "a"),
+            64,
+            "BadSettings",
+            "65532",
+        ),
+        (("collect", "{tmp}/cache", ".."), 64, "BadSettings", "no name of a service"),
         (("inspect", "{tmp}/none"), 66, "ModelNotFound", "no folder"),
         (("inspect", "{tmp}/pickled"), 65, "UnsupportedModel", "may run code"),
         (("inspect", "https://example.org/config.json"), 64, "BadSettings", "neither an archive"),

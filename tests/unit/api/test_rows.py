@@ -29,9 +29,9 @@ def test_manifest_comes_back_unchanged_when_read_and_written():
 
 
 def test_refusal_names_field_and_way_out_when_the_feature_does_not_work_yet():
-    manifest = next(row.manifest for row in NOT_YET if row.title == "a cache on nodes")
+    manifest = next(row.manifest for row in NOT_YET if row.title == "a task")
 
-    with pytest.raises(ValidationError, match=r"cache.strategy: only None works in this version; remove spec.cache"):
+    with pytest.raises(ValidationError, match=r"model.task: only auto and .* work in this version; set one of them"):
         ModelService.model_validate(manifest)
 
 

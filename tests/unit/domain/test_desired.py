@@ -50,6 +50,27 @@ def test_service_monitor_is_left_out_and_told_when_its_kind_is_not_served() -> N
     assert missing_kinds(service, FACTS) == frozenset()
 
 
+TRUSTED = make_modelservice(f"hf://org/own-code@{'7' * 40}").with_model(trustRemoteCode=True)
+
+
+@pytest.mark.parametrize(
+    ("profile", "why"),
+    [(None, "no RuntimeProfile is in use"), (make_profile("careful"), "'careful' does not allow it")],
+)
+def test_spec_error_is_told_when_nobody_allows_code_that_comes_with_a_model(profile: Any, why: str) -> None:
+    with pytest.raises(SpecError, match=why) as caught:
+        desired(TRUSTED.build(), profile, FACTS)
+    assert caught.value.reason is Reason.REMOTE_CODE_NOT_ALLOWED
+    assert caught.value.field == "spec.model.trustRemoteCode"
+    assert "spec.allowRemoteCode" in caught.value.message
+
+
+def test_server_is_told_to_run_the_models_code_when_user_and_profile_say_so() -> None:
+    trusting = make_profile("trusting", allowRemoteCode=True)
+    assert _settings(TRUSTED, trusting)["model"]["trust_remote_code"] is True
+    assert _settings(make_modelservice(), trusting)["model"]["trust_remote_code"] is False
+
+
 def test_spec_error_names_the_profile_when_it_does_not_exist() -> None:
     service = make_modelservice().with_spec(runtime={"profileRef": {"name": "h100"}}).build()
     with pytest.raises(SpecError, match="'h100' does not exist") as caught:

@@ -36,6 +36,31 @@ def test_accelerators_are_simulated_when_the_profile_says_so_alone() -> None:
     assert not place(make_modelservice().with_gpu().build(), None).simulated
 
 
+CLAIMS = {"resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "one-gpu"}]}
+
+
+def test_claims_take_the_place_of_the_profiles_accelerator() -> None:
+    placement = place(make_modelservice().with_spec(scheduling=CLAIMS).build(), make_gpu_profile(simulated=True))
+    assert placement.claims == tuple(CLAIMS["resourceClaims"])
+    assert placement.resources["claims"] == [{"name": "gpu"}]
+    assert "limits" not in placement.resources
+    assert (placement.count, placement.resource, placement.simulated) == (1, "resourceClaims gpu", True)
+
+
+def test_claims_come_beside_an_accelerator_that_the_spec_asks_for() -> None:
+    placement = place(make_modelservice().with_gpu(2).with_spec(scheduling=CLAIMS).build(), None)
+    assert placement.resources["claims"] == [{"name": "gpu"}]
+    assert placement.resources["limits"] == {"nvidia.com/gpu": "2"}
+    assert (placement.count, placement.resource) == (2, "nvidia.com/gpu")
+
+
+def test_server_computes_on_the_cpu_when_the_claims_are_no_accelerators() -> None:
+    placement = place(make_modelservice().with_gpu(0).with_spec(scheduling=CLAIMS).build(), make_gpu_profile())
+    assert placement.count == 0
+    assert placement.resources["claims"] == [{"name": "gpu"}]
+    assert "limits" not in placement.resources
+
+
 def test_product_becomes_a_node_selector_on_the_profiles_label() -> None:
     accelerator = {"resource": "amd.com/gpu", "count": 1, "productLabel": "example.com/card"}
     service = make_modelservice().with_gpu(product="MI300X").build()

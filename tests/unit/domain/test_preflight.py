@@ -41,6 +41,8 @@ Live = dict[tuple[str, str], Body]
 
 NOW = datetime(2026, 1, 31, 9, 0, 0, tzinfo=UTC)
 SERVICE = make_modelservice("hf://Qwen/Qwen2.5-0.5B-Instruct")
+TRUSTED = SERVICE.with_model(task="chat", trustRemoteCode=True, revision=COMMIT)
+TRUSTING = make_profile("trusting", allowRemoteCode=True)
 KINDS_BEFORE = {"ServiceAccount", "Service", "Job"}
 
 
@@ -287,6 +289,9 @@ SMALL_CARD = make_profile(accelerator={"resource": "nvidia.com/gpu", "count": 1,
         (SERVICE, None, {"task": None}, "UnsupportedModel"),
         (SERVICE.with_model(task="chat"), None, {"task": None}, ""),
         (SERVICE.with_model(task="chat"), None, {"architectureKnown": False}, "UnsupportedModel"),
+        (SERVICE, None, {"architectureKnown": False, "needsRemoteCode": True}, "UnsupportedModel"),
+        (TRUSTED, TRUSTING, {"architectureKnown": False, "needsRemoteCode": True}, ""),
+        (SERVICE.with_model(task="chat"), TRUSTING, {"architectureKnown": False}, "UnsupportedModel"),
         (SERVICE.with_spec(resources={"limits": {"ephemeral-storage": "100Mi"}}), None, {}, "DiskFull"),
         (SERVICE.with_spec(loader={"resources": {"limits": {"ephemeral-storage": "2Gi"}}}), None, {}, ""),
     ],

@@ -67,6 +67,17 @@ def test_pods_are_replaced_one_at_a_time_when_no_accelerator_is_free() -> None:
     assert _progressing(NEW, pods, IN_PLACE) == "RollingOut"
 
 
+def test_pods_are_replaced_one_at_a_time_when_no_device_is_free_for_their_claims() -> None:
+    scheduling = {"resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "one-gpu"}]}
+    uris = ("oci://localhost/models/old:1", "oci://localhost/models/new:1")
+    old, new = (make_modelservice(uri).with_spec(scheduling=scheduling) for uri in uris)
+    said = "0/1 nodes are available: 1 cannot allocate all claims. still not schedulable, preemption: 0/1 nodes are."
+    pods = _pods(_old(old), new=_new(new).unschedulable(said))
+    assert _strategy(new, pods) == IN_PLACE
+    plain = make_modelservice("oci://localhost/models/old:1").with_gpu(1)
+    assert _strategy(new, _pods(_old(plain), new=_new(new).unschedulable(said))) == SURGE
+
+
 def test_replacing_goes_on_until_the_old_revision_is_gone() -> None:
     assert _strategy(NEW, _pods(_old(), new=_new().scheduled()), IN_PLACE) == IN_PLACE
     assert _strategy(NEW, _pods(new=_new().ready()), IN_PLACE) == SURGE

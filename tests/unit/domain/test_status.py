@@ -486,3 +486,15 @@ def test_suspended_service_says_so() -> None:
     assert status["phase"] == "Suspended"
     assert "Suspended" not in [entry["type"] for entry in _ready_status()["conditions"]]
     ModelServiceStatus.model_validate(status)
+
+
+def test_claims_that_the_scheduler_waits_for_are_told_when_it_has_not_looked_at_the_pod() -> None:
+    claims = [{"name": "gpu", "resourceClaimTemplateName": "one-gpu"}, {"name": "nic", "resourceClaimName": "shared"}]
+    builder = MOUNTED.with_spec(scheduling={"resourceClaims": claims})
+    pod = make_pod(builder.build())
+    pod.body["spec"]["resourceClaims"] = claims
+    assert _said(_status(builder, pod), "Scheduled") == ("False", "ClaimPending")
+    assert "ResourceClaimTemplate one-gpu" in _condition(_status(builder, pod), "Scheduled")["message"]
+    pod.body["status"]["resourceClaimStatuses"] = [{"name": "gpu", "resourceClaimName": "chat-gpu-1"}]
+    assert _condition(_status(builder, pod), "Scheduled")["message"].endswith(": shared")
+    assert _said(_status(builder, pod.scheduled()), "Scheduled") == ("True", "Assigned")

@@ -87,7 +87,8 @@ class ModelServiceSpec(Block):
     suspend: bool = False
     """Whether all pods are stopped while the ModelService is kept."""
     deletion_policy: Literal["Delete", "RetainCache"] = "Delete"
-    """What happens to cached files when the ModelService is deleted."""
+    """What happens to cached files when the ModelService is deleted: Delete removes those that no other ModelService
+    of the namespace uses, RetainCache keeps them all."""
 
 
 class ModelService(Block):

@@ -59,6 +59,9 @@ class RuntimeProfileSpec(Block):
         ),
     ] = False
     """Whether the CPU may stand in for the accelerator. For tests and demonstrations; a service's status says so."""
+    allow_remote_code: Annotated[bool, ServerDefault(False)] = False
+    """Whether ModelServices of this profile may run Python code that comes with a model (spec.model.trustRemoteCode).
+    Such code can do whatever the server can: read its Secrets and reach what its network reaches."""
     accelerator: ProfileAccelerator | None = None
     """Accelerators of each replica; left out means the CPU."""
     resources: Resources = Resources()

@@ -20,10 +20,29 @@ from .fields import (
 
 
 class Cache(Block):
-    """A cache of model files that outlives pods."""
+    """A cache of model files that outlives pods, shared by the ModelServices of a namespace."""
+
+    RULES = (
+        Cel(
+            "!has(self.strategy) || self.strategy != 'Shared' || (has(self.claimName) && self.claimName != '')",
+            "names the PersistentVolumeClaim of a shared cache; add it",
+            lambda cache: cache.strategy != "Shared" or bool(cache.claim_name),
+            field="claimName",
+            reason="FieldValueRequired",
+        ),
+        Cel(
+            "!has(self.claimName) || self.claimName == '' || (has(self.strategy) && self.strategy == 'Shared')",
+            "is for strategy Shared; remove it, or set strategy: Shared",
+            lambda cache: cache.claim_name == "" or cache.strategy == "Shared",
+            field="claimName",
+        ),
+    )
 
     strategy: Literal["None", "Node", "Shared"] = "None"
-    """None fetches for every pod, Node keeps files on each node, Shared on a volume."""
+    """None fetches for every pod, Node keeps files on the disk of each node (the owner of the cluster prepares it for
+    the namespace), Shared on the volume of claimName. What is kept is known by its immutable revision."""
+    claim_name: OptionalName = ""
+    """PersistentVolumeClaim in the same namespace that holds a shared cache; ReadWriteMany, and with file locks."""
 
 
 class Termination(Block):

@@ -101,6 +101,8 @@ class PreflightReport(Report):
     """Numbers that a token of context takes in the KV cache."""
     unknown_architecture: bool = False
     """Whether the runtime's image has no such architecture."""
+    needs_remote_code: bool = False
+    """Whether its config refers to Python code of its own."""
 
 
 class AcceleratorReport(Report):
@@ -109,7 +111,7 @@ class AcceleratorReport(Report):
     count: Count = 0
     """How many were asked for."""
     resource: Word = ""
-    """Extended resource that was asked for."""
+    """Extended resource, or the claims, that they come from."""
     simulated: bool = False
     """Whether the CPU stands in for them; only profiles for tests and demonstrations say so."""
     device: Word = ""

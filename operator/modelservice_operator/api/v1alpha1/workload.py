@@ -1,5 +1,6 @@
 """What runs and where: the model, the runtime, its accelerator and its place in the cluster."""
 
+import re
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
@@ -24,6 +25,10 @@ from .fields import (
     Text,
     TolerationList,
 )
+
+_COMMIT: Final = "[0-9a-f]{40}"
+_PINNED: Final = f"^(hf://[^@]+@{_COMMIT}|oci://.+@sha256:[a-f0-9]{{64}}|https://.+#sha256=[0-9a-f]{{64}})$"
+"""Addresses behind which the files cannot change."""
 
 _REMOTE: Final = f"self.uri.matches('^({'|'.join(REMOTE_SCHEMES)})://')"
 
@@ -73,6 +78,15 @@ ModelUriText = Annotated[
         " || ".join(f"self.matches(r'{pattern}')" for pattern in URI_PATTERNS.values()),
         f"must be one of {FORMS}",
         is_model_uri,
+    ),
+]
+
+ClaimLabel = Annotated[
+    str,
+    Field(min_length=1, max_length=63),
+    matches(
+        "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        "must be at most 63 lower case letters, digits and '-', such as gpu",
     ),
 ]
 
@@ -140,6 +154,14 @@ class Model(Block):
             lambda model: model.revision == "" or "@" not in model.uri,
             field="revision",
         ),
+        Cel(
+            f"!has(self.trustRemoteCode) || !self.trustRemoteCode || self.uri.matches(r'{_PINNED}')"
+            f" || (self.uri.startsWith('hf://') && has(self.revision) && self.revision.matches(r'^{_COMMIT}$'))",
+            "runs code only from files that cannot change: give spec.model.revision the full commit of an hf:// model, "
+            "or use oci:// with @sha256: or an https:// archive with #sha256=; or remove it",
+            lambda model: not model.trust_remote_code or _is_pinned(model),
+            field="trustRemoteCode",
+        ),
     )
 
     uri: ModelUriText
@@ -162,7 +184,8 @@ class Model(Block):
     adapters: AdapterList = Field(default_factory=list)
     """LoRA adapters served beside the model, each under its own name; for models that write text."""
     trust_remote_code: bool = False
-    """Whether code that comes with the model may run."""
+    """Whether Python code that comes with the model may run, inside the server's container. Only from files that cannot
+    change, and only with a RuntimeProfile whose spec.allowRemoteCode is true."""
 
 
 class Engine(Block):
@@ -209,6 +232,26 @@ class Accelerator(Block):
     """Model of the device, such as NVIDIA-L4; it becomes a node selector on the profile's product label."""
 
 
+class ResourceClaim(Block):
+    """A claim of dynamic resource allocation: devices for the server that a driver of the cluster hands out."""
+
+    RULES = (
+        Cel(
+            "has(self.resourceClaimName) != has(self.resourceClaimTemplateName)",
+            "name either resourceClaimName, a ResourceClaim that all replicas share, or resourceClaimTemplateName, "
+            "from which each replica gets a ResourceClaim of its own",
+            lambda claim: claim.has("resourceClaimName") != claim.has("resourceClaimTemplateName"),
+        ),
+    )
+
+    name: ClaimLabel
+    """Name of the claim in the pod."""
+    resource_claim_name: ObjectName | None = None
+    """ResourceClaim in the same namespace; all replicas share its devices."""
+    resource_claim_template_name: ObjectName | None = None
+    """ResourceClaimTemplate in the same namespace; each replica gets a ResourceClaim of its own."""
+
+
 class Scheduling(Block):
     """Where the pods may run. What is said here is added to the profile and wins over it."""
 
@@ -228,8 +271,10 @@ class Scheduling(Block):
     """RuntimeClass of the pods, such as nvidia."""
     scheduler_name: OptionalName = ""
     """Scheduler of the pods; empty means the cluster's default."""
-    resource_claims: Annotated[list[OpenObject], Field(max_length=8), Atomic()] = Field(default_factory=list)
-    """Claims of dynamic resource allocation, as in a pod."""
+    resource_claims: Annotated[list[ResourceClaim], Field(max_length=8), ListMap("name")] = Field(default_factory=list)
+    """Claims of dynamic resource allocation, whose devices the server gets. Without spec.accelerator they take the
+    place of the profile's accelerator and count as one device; spec.accelerator is asked for beside them, and its
+    count 0 says that they are no accelerators."""
 
 
 class Loader(Block):
@@ -242,6 +287,11 @@ class Loader(Block):
     A web server is asked for one file after another."""
     startup_budget_seconds: Annotated[int, Field(ge=0, le=86400)] = 0
     """How long the server may take to become ready, in seconds; 0 derives it from the size of the model."""
+
+
+def _is_pinned(model: Model) -> bool:
+    commit = scheme_of(model.uri) == "hf" and re.fullmatch(_COMMIT, model.revision)
+    return bool(commit or re.fullmatch(_PINNED, model.uri))
 
 
 def _is_remote(model: Model) -> bool:
