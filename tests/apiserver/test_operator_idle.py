@@ -75,7 +75,6 @@ async def test_quiet_service_goes_to_zero_and_comes_back_when_it_is_scaled(
     await team.create("chat", autoscaling=SCALING)
     await _expect_replicas(team, 1)
     await _make_ready(served_control_plane, team, port.address)
-    await team.expect_condition("chat", "RuntimeReady", "True", "Serving")
 
     busy_until = port.asked + 7
 
@@ -106,10 +105,15 @@ async def test_quiet_service_goes_to_zero_and_comes_back_when_it_is_scaled(
 
     port.text = exposition(0, running=1, finished=1)
     served_control_plane.kubectl("scale", "deployment/chat", "-n", team.namespace, "--replicas=1")
-    await team.expect_condition("chat", "RuntimeReady", "False", "Starting")
-    await _make_ready(served_control_plane, team, port.address)
-    await team.expect_condition("chat", "RuntimeReady", "True", "Serving")
+    await team.expect_condition("chat", "RuntimeReady", "False", "Starting", seconds=20)
     assert await team.condition("chat", "Idle") == {}
+    await _make_ready(served_control_plane, team, port.address)
+
+    async def serves() -> bool:
+        deployment = await team.get("Deployment", "chat")
+        return deployment is not None and deployment["status"].get("readyReplicas") == 1
+
+    await until_async(serves, 20)
     assert await _replicas(team) == 1
 
 
@@ -230,7 +234,7 @@ async def test_requests_are_held_from_zero_and_the_way_through_the_activator_is_
         await until_async(lambda: _is(held(), {"held": 20, "forwarding": 0}), 10)
         assert (await ask(21))[:2] == (503, "4")
         await _expect_replicas(team, 1)
-        await team.expect_condition("chat", "RuntimeReady", "False", "Starting")
+        await team.expect_condition("chat", "RuntimeReady", "False", "Starting", seconds=20)
         await _make_ready(served_control_plane, team, port.address)
         lead_to(served_control_plane, team.namespace, "chat", "chat-pods", {"http": model}, OURS)
         assert await asyncio.gather(*asked) == [(200, "", f"question {number}") for number in range(20)]

@@ -61,7 +61,7 @@ def test_values_are_its_settings_and_it_may_end_only_when_all_that_it_holds_had_
 def test_defaults_of_the_chart_are_those_of_the_process(chart: Chart) -> None:
     told = _environment(one(chart.render({"activator": {"enabled": True}}), "Deployment", NAME))
     settings = ActivatorSettings()
-    for name in ("hold_seconds", "max_held", "retry_after_seconds", "at_once"):
+    for name in ("hold_seconds", "max_held", "max_held_in_all", "retry_after_seconds", "at_once"):
         assert float(told[f"MODELSERVICE_ACTIVATOR_{name.upper()}"]) == getattr(settings, name)
 
 

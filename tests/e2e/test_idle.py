@@ -47,7 +47,7 @@ def _door(world: World) -> list[Any]:
 
 def test_hundred_requests_at_once_are_answered_from_zero(world: World) -> None:
     world.serve("sleepy", f"oci://{model_image('demo-chat')}", autoscaling=SCALING)
-    world.ready("sleepy")
+    world.ready("sleepy", 240)
     services.wait_for(world.cluster, world.namespace, "sleepy", _is_idle, 60)
     eventually(lambda: not world.items("pods", "modelservice.dev/name=sleepy"), 90, "the end of the last pod")
     assert len(_door(world)) == 2, "both replicas of the activator hold requests"
@@ -60,6 +60,6 @@ def test_hundred_requests_at_once_are_answered_from_zero(world: World) -> None:
     print(f"from zero: the first of {AT_ONCE} answers after {min(took for *_, took in answers):.1f} s, "
           f"the last after {max(took for *_, took in answers):.1f} s")  # fmt: skip
 
-    world.ready("sleepy")
+    world.ready("sleepy", 240)
     eventually(lambda: _door(world) == [], 30, "a Service that leads to the pod alone")
     assert httpx.post(f"{url}/v1/chat/completions", json=_question(1), timeout=60).headers.get("connection") != "close"

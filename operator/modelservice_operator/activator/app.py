@@ -19,7 +19,7 @@ from modelservice_operator import __version__
 from modelservice_operator.activator.alarm import Alarm
 from modelservice_operator.activator.directory import Directory, Service
 from modelservice_operator.activator.forwarding import make_session
-from modelservice_operator.activator.hall import Hall
+from modelservice_operator.activator.hall import Bounds, Hall
 from modelservice_operator.activator.metrics import ActivatorMetrics
 from modelservice_operator.activator.server import Desk, Patience, listen
 from modelservice_operator.activator.settings import ActivatorSettings
@@ -75,7 +75,8 @@ class Activator:
         self._api = KubernetesApi(login, agent=AGENT)
         self._directory = Directory()
         self._alarm = Alarm(self._wake, lambda service: self._hall.held(service) > 0)
-        self._hall = Hall(self._directory, self._alarm.ring, settings.max_held, settings.at_once)
+        bounds = Bounds(settings.max_held, settings.max_held_in_all, settings.at_once)
+        self._hall = Hall(self._directory, self._alarm.ring, bounds)
         self._metrics = ActivatorMetrics(self._hall.busy)
         self._slices = Slices(
             self._api,

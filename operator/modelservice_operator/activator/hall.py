@@ -27,6 +27,15 @@ class Refused(Exception):  # noqa: N818
         self.why = why
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many requests may wait, for one service and for all, and how many a pod is given at a time."""
+
+    held: int
+    held_in_all: int
+    at_once: int
+
+
 @dataclass
 class Line:
     """One service: who waits, the pods' requests under way, and until when some pods are left alone."""
@@ -64,14 +73,12 @@ class Hall:
         self,
         directory: Directory,
         on_wait: Callable[[Service], None],
-        max_held: int,
-        at_once: int,
+        bounds: Bounds,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._directory = directory
         self._on_wait = on_wait
-        self._max_held = max_held
-        self._at_once = at_once
+        self._bounds = bounds
         self._clock = clock
         self._lines: dict[Service, Line] = {}
         self._is_ending = False
@@ -139,8 +146,10 @@ class Hall:
             return line.take(target)
         if self._is_ending:
             raise Refused("ending", "the activator's pod ends; ask again")
-        if len(line.waiting) >= self._max_held:
-            raise Refused("full", f"{self._max_held} requests wait for {service} already; ask again later")
+        if len(line.waiting) >= self._bounds.held:
+            raise Refused("full", f"{self._bounds.held} requests wait for {service} already; ask again later")
+        if sum(len(each.waiting) for each in self._lines.values()) >= self._bounds.held_in_all:
+            raise Refused("full", f"{self._bounds.held_in_all} requests wait here already; ask again later")
         return await self._wait(service, line, deadline)
 
     async def _wait(self, service: Service, line: Line, deadline: float) -> Target:
@@ -170,7 +179,7 @@ class Hall:
         avoided = line.avoided(self._clock())
         ready = [target for target in self._directory.targets(service) if target not in avoided]
         best = min(ready, key=lambda target: line.load.get(target, 0), default=None)
-        return best if best is not None and line.load.get(best, 0) < self._at_once else None
+        return best if best is not None and line.load.get(best, 0) < self._bounds.at_once else None
 
 
 def _turn_away(line: Line, refusal: Refused) -> None:

@@ -20,6 +20,9 @@ class ActivatorSettings(BaseSettings):
     )
     watch_namespaces: Names = Field((), description="namespaces to serve, separated by commas; default: all")
     max_held: int = Field(500, ge=1, le=100000, description="requests of one ModelService that may wait at a time")
+    max_held_in_all: int = Field(
+        2000, ge=1, le=100000, description="requests of all ModelServices that may wait at a time"
+    )
     hold_seconds: float = Field(300, gt=0, le=86400, description="how long a request may wait, in seconds")
     retry_after_seconds: int = Field(10, ge=1, le=86400, description="Retry-After of a refused request, in seconds")
     at_once: int = Field(

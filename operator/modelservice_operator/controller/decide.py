@@ -88,7 +88,8 @@ class Manifests:
     ) -> Sequence[Manifest]:
         """Return the manifests that the spec asks for. Raises SpecError and TemplateError."""
         metadata = service.metadata
-        cause = _Cause(metadata.uid, metadata.generation, service.spec.autoscaling, profile, facts, gate, rest)
+        known_facts = replace(facts, activator=None)  # where it leads, if it leads there at all, is in `rest`
+        cause = _Cause(metadata.uid, metadata.generation, service.spec.autoscaling, profile, known_facts, gate, rest)
         known = self._known.get(key)
         if known is not None and known[0] == cause:
             return tuple(unpack(known[1]))

@@ -8,7 +8,7 @@ import pytest
 
 from modelservice_operator.activator.alarm import Alarm
 from modelservice_operator.activator.directory import Directory, Service, Target
-from modelservice_operator.activator.hall import Hall, Refused
+from modelservice_operator.activator.hall import Bounds, Hall, Refused
 from modelservice_operator.kube.endpoints import Slice
 from modelservice_operator.kube.errors import Unavailable
 from tests.support.polling import until
@@ -41,7 +41,7 @@ class World:
     def __init__(self, max_held: int = 3, at_once: int = 2) -> None:
         self.directory = Directory()
         self.rung: list[Service] = []
-        self.hall = Hall(self.directory, self.rung.append, max_held, at_once)
+        self.hall = Hall(self.directory, self.rung.append, Bounds(max_held, 12, at_once))
         self.served: list[tuple[int, Target]] = []
         self.release = asyncio.Event()
         self.set([])
@@ -104,6 +104,18 @@ async def test_request_past_the_bound_is_refused_at_once() -> None:
     world.set(pods(ONE))
     world.release.set()
     await asyncio.gather(*tasks)
+
+
+async def test_request_is_refused_at_once_when_too_many_wait_for_all_services_together() -> None:
+    world = World(max_held=20)
+    tasks = [world.ask(number) for number in range(12)]
+    await _held(world, 12)
+    with pytest.raises(Refused, match="12 requests wait here"):
+        async with world.hall.turn(Service("team", "other"), time.monotonic() + 5):
+            pass
+    for task in tasks:
+        task.cancel()
+    await world.hall.emptied()
 
 
 async def test_request_that_waited_its_time_is_refused_and_the_others_go_on() -> None:

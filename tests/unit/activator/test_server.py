@@ -10,7 +10,7 @@ from aiohttp import web
 
 from modelservice_operator.activator.directory import Directory, Service
 from modelservice_operator.activator.forwarding import make_session
-from modelservice_operator.activator.hall import Hall
+from modelservice_operator.activator.hall import Bounds, Hall
 from modelservice_operator.activator.metrics import ActivatorMetrics
 from modelservice_operator.activator.server import Desk, Patience, listen
 from tests.support.polling import until
@@ -80,7 +80,7 @@ class World:
         self.port = free_port()
         self.pod = Pod()
         self.directory = Directory()
-        self.hall = Hall(self.directory, lambda service: None, max_held=2, at_once=64)
+        self.hall = Hall(self.directory, lambda service: None, Bounds(held=2, held_in_all=100, at_once=64))
         self.metrics = ActivatorMetrics(self.hall.busy)
         self.client = aiohttp.ClientSession()
         self.url = f"http://127.0.0.1:{self.port}"
