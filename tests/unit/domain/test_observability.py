@@ -9,6 +9,8 @@ import pytest
 from modelservice_operator.domain import Facts, desired, missing_kinds
 from tests.support.builders import IMAGE, ModelServiceBuilder, make_modelservice, render_all
 
+QUERY = {"type": "Custom", "query": "sum(rate(requests[1m]))", "target": "1"}
+
 
 def _asking(**blocks: Any) -> ModelServiceBuilder:
     return make_modelservice().with_spec(observability=blocks)
@@ -44,6 +46,15 @@ def test_idle_accelerators_are_no_alert_when_there_are_none() -> None:
 
 def test_service_is_not_missed_when_no_replica_is_asked_for() -> None:
     assert "ModelServiceNotReady critical" not in _rules(_asking(prometheusRule={}).with_spec(replicas=0))
+
+
+@pytest.mark.parametrize(
+    "scaling", [{"idle": {"scaleToZeroAfterSeconds": 900}}, {"backend": "KEDA", "minReplicas": 0, "metrics": [QUERY]}]
+)
+def test_service_is_not_missed_when_it_may_have_no_replica(scaling: dict[str, Any]) -> None:
+    asked = _asking(prometheusRule={})
+    assert "ModelServiceNotReady critical" in _rules(asked.with_spec(autoscaling={"maxReplicas": 2}))
+    assert "ModelServiceNotReady critical" not in _rules(asked.with_spec(autoscaling={"maxReplicas": 2, **scaling}))
 
 
 def test_alerts_have_the_numbers_of_the_spec() -> None:
