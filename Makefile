@@ -14,7 +14,7 @@ CLUSTER ?= modelservice
 tools = $(shell bash tests/tooling/venv.sh tools tests/tooling/tools.lock)/bin
 dev = $(shell bash tests/tooling/venv.sh dev tests/tooling/dev.lock)/bin
 
-.PHONY: help quickstart test lint generate verify cluster-up cluster-down images demo-models demo bench bench-runtime lock
+.PHONY: help quickstart test lint generate verify coverage-fields cluster-up cluster-down images demo-models demo bench bench-runtime lock
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | while IFS=$$'\t' read -r verb what; do printf '  make %-14s %s\n' "$$verb" "$$what"; done
@@ -33,6 +33,9 @@ generate: ## write the CRDs, the RBAC and manifests/install.yaml again from thei
 
 verify: ## fail when a generated file differs from its source
 	@bin=$(dev); $$bin/python -m modelservice_operator.tools.crdgen --check && $$bin/python -m modelservice_operator.tools.rbacgen --check && $$bin/python -m modelservice_operator.tools.docsgen --check && HELM=$$($$bin/python -m tests.cluster tool helm) $$bin/python -m modelservice_operator.tools.manifestgen --check
+
+coverage-fields: ## which test proves which field of the spec; fail when a field has none
+	@$(dev)/python -m tests.fields
 
 cluster-up: ## a local cluster (CLUSTER=name), kept until cluster-down
 	@$(tools)/python -m tests.cluster up --name $(CLUSTER)
