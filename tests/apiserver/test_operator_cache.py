@@ -37,6 +37,7 @@ async def _serve(team: Team, name: str, **spec: Any) -> None:
     await team.api.create(MODEL_SERVICE, body)
 
 
+@pytest.mark.field("cache.strategy", "cache.claimName", "deletionPolicy")
 async def test_claim_is_judged_and_the_cache_is_emptied_when_the_service_is_gone(
     operators: Operators, team: Team, served_control_plane: Cluster
 ) -> None:

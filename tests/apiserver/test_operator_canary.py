@@ -29,6 +29,7 @@ async def _spec(team: Team, **blocks: Any) -> None:
     await team.change(MODEL_SERVICE.kind, "chat", lambda body: body["spec"].update(blocks))
 
 
+@pytest.mark.field("rollout.canary.weight")
 async def test_canary_takes_replicas_over_until_it_is_rolled_out(
     operators: Operators, team: Team, kubelet: Kubelet
 ) -> None:

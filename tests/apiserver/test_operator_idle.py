@@ -68,6 +68,7 @@ async def _make_ready(cluster: Cluster, team: Team, address: str) -> None:
     make_pod_ready(cluster, team.namespace, names()[0], address)
 
 
+@pytest.mark.field("autoscaling.idle.scaleToZeroAfterSeconds")
 async def test_quiet_service_goes_to_zero_and_comes_back_when_it_is_scaled(
     operators: Operators, team: Team, served_control_plane: Cluster, port: AdminPort
 ) -> None:

@@ -46,6 +46,7 @@ async def _note(team: Team, key: str) -> Any:
     return json.loads(deployment["metadata"].get("annotations", {}).get(f"modelservice.dev/{key}", "null"))
 
 
+@pytest.mark.field("rollout.autoRollback")
 async def test_revision_is_taken_back_by_whoever_operates_when_it_answers_wrongly(
     operators: Operators, team: Team, kubelet: Kubelet
 ) -> None:

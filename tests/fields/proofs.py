@@ -14,6 +14,7 @@ Spec = dict[str, Any]
 
 PROFILE: Final = "fields"
 PROFILE_IMAGE: Final = "profile.example/runtime:1"
+PROFILE_SPEC: Final[Spec] = {"image": PROFILE_IMAGE, "allowRemoteCode": True}
 BARE: Final = "bare"
 """The ModelService that sets nothing but its model."""
 TIMEZONE: Final = "Etc/GMT-12"
@@ -125,6 +126,18 @@ SERVICES: Final[dict[str, Spec]] = {
         },
         "revisionHistoryLimit": 3,
     },
+    "trusted": {
+        "model": {"uri": f"hf://org/name@{'0' * 40}", "trustRemoteCode": True},
+        "runtime": {"profileRef": {"name": PROFILE}},
+    },
+    "claimed": {
+        "scheduling": {
+            "resourceClaims": [
+                {"name": "gpu", "resourceClaimName": "mine"},
+                {"name": "nic", "resourceClaimTemplateName": "ours"},
+            ]
+        }
+    },
     "scaled": _autoscaled(behavior={"scaleDown": {"stabilizationWindowSeconds": 7}}),
     "queried": _autoscaled(metrics=[{"type": "Custom", "target": "200", "query": "own_gauge"}]),
     "keda": _autoscaled(backend="KEDA"),
@@ -164,6 +177,7 @@ _ROWS: Final[tuple[tuple[str, str, str, Any], ...]] = (
     ("model.files.exclude", "hub", f"{_FETCH}.args[5]", "--exclude=*.b"),
     ("model.adapters[].name", "model", "settings model.adapters[fin].name", "fin"),
     ("model.adapters[].uri", "model", f"{_POD}.initContainers[fetch-adapter-1].args[1]", "hf://org/fin"),
+    ("model.trustRemoteCode", "trusted", "settings model.trust_remote_code", True),
     ("runtime.profileRef.name", "placed", f"{_SERVER}.image", PROFILE_IMAGE),
     ("runtime.image", "runtime", f"{_SERVER}.image", "own:1"),
     ("runtime.args", "runtime", f"{_SERVER}.args[1]", "--flag"),
@@ -209,6 +223,19 @@ _ROWS: Final[tuple[tuple[str, str, str, Any], ...]] = (
     ("scheduling.priorityClassName", "placed", f"{_POD}.priorityClassName", "high"),
     ("scheduling.runtimeClassName", "placed", f"{_POD}.runtimeClassName", "gpu"),
     ("scheduling.schedulerName", "placed", f"{_POD}.schedulerName", "own"),
+    ("scheduling.resourceClaims[].name", "claimed", f"{_SERVER}.resources.claims[gpu].name", "gpu"),
+    (
+        "scheduling.resourceClaims[].resourceClaimName",
+        "claimed",
+        f"{_POD}.resourceClaims[gpu].resourceClaimName",
+        "mine",
+    ),
+    (
+        "scheduling.resourceClaims[].resourceClaimTemplateName",
+        "claimed",
+        f"{_POD}.resourceClaims[nic].resourceClaimTemplateName",
+        "ours",
+    ),
     ("replicas", "placed", "Deployment spec.replicas", 3),
     ("autoscaling.minReplicas", "scaled", f"{_HPA}.minReplicas", 2),
     ("autoscaling.maxReplicas", "scaled", f"{_HPA}.maxReplicas", 5),

@@ -13,7 +13,7 @@ import yaml
 from modelservice_operator.api.kinds import CHILD_KINDS, ChildKind
 from modelservice_operator.api.names import PREFLIGHT, SETTINGS
 from tests.cluster import Cluster, ClusterError, crds
-from tests.fields.proofs import BARE, PROFILE, PROFILE_IMAGE, PROOFS, SERVICES, Proof
+from tests.fields.proofs import BARE, PROFILE, PROFILE_SPEC, PROOFS, SERVICES, Proof
 from tests.support.operators import OperatorProcess, served_control_plane
 from tests.support.polling import wait_until
 from tests.support.team import make_modelservice
@@ -77,7 +77,7 @@ def children(served_control_plane: Cluster, tmp_path_factory: pytest.TempPathFac
     cluster.kubectl("create", "namespace", namespace)
     rows = [_manifest(namespace, name, spec) for name, spec in SERVICES.items()]
     profile = {"apiVersion": rows[0]["apiVersion"], "kind": "RuntimeProfile", "metadata": {"name": PROFILE}}
-    profile["spec"] = {"image": PROFILE_IMAGE}
+    profile["spec"] = PROFILE_SPEC
     operator = OperatorProcess(
         cluster.kubeconfig,
         tmp_path_factory.mktemp("operator") / "log",
