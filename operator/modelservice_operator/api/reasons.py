@@ -357,6 +357,17 @@ DETAILS: Final[dict[Reason, ReasonDetail]] = {
 }  # fmt: skip
 """Description and default hint of every reason."""
 
+GROUPS: Final[tuple[tuple[tuple[ConditionType, ...], dict[Reason, ReasonDetail]], ...]] = (
+    ((ConditionType.SPEC_VALID,), _SPEC),
+    ((ConditionType.MODEL_AVAILABLE,), _MODEL),
+    ((ConditionType.SCHEDULED,), _SCHEDULING),
+    ((ConditionType.RUNTIME_READY,), _RUNTIME),
+    ((ConditionType.VERIFIED, ConditionType.PROGRESSING), _ROLLOUT),
+    ((ConditionType.NETWORK_READY, ConditionType.AUTOSCALER_READY), _NETWORK),
+    ((ConditionType.IN_SYNC,), _SYNC),
+)
+"""The reasons of conditions that are not True, by the conditions that have them, in the order in which Ready looks."""
+
 _HINTS: Final[dict[str, str]] = {reason.value: detail.hint for reason, detail in DETAILS.items()}
 
 READY_ORDER: Final[tuple[ConditionType, ...]] = (

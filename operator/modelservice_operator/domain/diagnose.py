@@ -23,7 +23,7 @@ _PULL_FAILURES: Final = (
 )  # fmt: skip
 _CONFIG_FAILURES: Final = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 
-_BY_EXIT_CODE: Final[dict[int, Reason]] = {
+BY_EXIT_CODE: Final[dict[int, Reason]] = {
     ExitCode.BAD_SETTINGS: Reason.BAD_SETTINGS,
     ExitCode.UNUSABLE_MODEL: Reason.UNSUPPORTED_MODEL,
     ExitCode.MODEL_NOT_FOUND: Reason.MODEL_NOT_FOUND,
@@ -228,8 +228,8 @@ def _ending(component: str, code: int, ended: Tree) -> Diagnosis:
     word = read_last_word(said)
     if word is not None and word.reason not in (None, Reason.COMPLETED):
         return _diagnosis(component, word.reason or Reason.CRASH_LOOPING, word.message, hint=word.hint)
-    if code in _BY_EXIT_CODE:
-        return _diagnosis(component, _BY_EXIT_CODE[code], _tail(said) or f"The {component} container ended with {code}")
+    if code in BY_EXIT_CODE:
+        return _diagnosis(component, BY_EXIT_CODE[code], _tail(said) or f"The {component} container ended with {code}")
     if component == "server" and code in (0, _TERMINATED):
         message = "The kubelet ended the server, because a probe was not answered in its time"
         return _diagnosis(component, Reason.PROBE_TIMEOUT, message)

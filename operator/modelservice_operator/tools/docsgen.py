@@ -1,7 +1,8 @@
 """Documents that are made from their source: the schema of the chart's values, and tables in the README files.
 
-Each table stands between two markers in a README that is otherwise written by hand: values (from the comments in
-values.yaml), settings, metrics, conditions and reasons (from the code that defines them).
+The guides in operator/docs are made whole. Each table stands between two markers in a README that is otherwise
+written by hand: values (from the comments in values.yaml), settings, metrics, conditions and reasons (from the code
+that defines them).
 
 `python -m modelservice_operator.tools.docsgen` writes the files, `--check` exits 1 and prints a diff when one is out
 of date.
@@ -27,10 +28,14 @@ from modelservice_operator.observability.metrics import PREFIX, Metrics
 from modelservice_operator.settings import Settings
 from modelservice_operator.tools.chart_values import Entry, profile_schema, read_entries, render_schema
 from modelservice_operator.tools.drift import publish, repository_root
+from modelservice_operator.tools.migration import render_migration
+from modelservice_operator.tools.troubleshooting import render_troubleshooting
 
 SOURCE: Final = "modelservice_operator.tools.docsgen"
 CHART: Final = Path("charts/modelservice")
 README: Final = Path("operator/README.md")
+GUIDES: Final = Path("operator/docs")
+SERVICE_CRD: Final = Path("crds") / f"{GROUP}_modelservices.yaml"
 PROFILE_CRD: Final = Path("crds") / f"{GROUP}_runtimeprofiles.yaml"
 
 
@@ -115,6 +120,7 @@ def render_documents(root: Path) -> dict[Path, str]:
     """Path and content of each generated document."""
     entries = read_entries((root / CHART / "values.yaml").read_text(encoding="utf-8"))
     profile = profile_schema(yaml.safe_load((root / PROFILE_CRD).read_text(encoding="utf-8")))
+    service = yaml.safe_load((root / SERVICE_CRD).read_text(encoding="utf-8"))
     chart = (root / CHART / "README.md").read_text(encoding="utf-8")
     operator = (root / README).read_text(encoding="utf-8")
     tables = {
@@ -132,6 +138,8 @@ def render_documents(root: Path) -> dict[Path, str]:
         root / CHART / "values.schema.json": render_schema(entries, profile),
         root / CHART / "README.md": replace_table(chart, "values", render_values(entries)),
         root / README: operator,
+        root / GUIDES / "troubleshooting.md": render_troubleshooting(),
+        root / GUIDES / "migration.md": render_migration(service),
     }
 
 
