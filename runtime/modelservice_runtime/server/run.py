@@ -9,6 +9,7 @@ from collections.abc import Callable
 import uvloop
 
 from modelservice_runtime.config import Settings
+from modelservice_runtime.engine.spinning import limit_spinning
 from modelservice_runtime.errors import ExitCode
 from modelservice_runtime.server.garbage import exempt_what_is_there, suspend_search
 from modelservice_runtime.server.process import ServerProcess
@@ -24,6 +25,7 @@ def serve(settings: Settings, announce: Callable[[str], None] = lambda _: None) 
     """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    limit_spinning(os.environ)
     uvloop.run(_run(settings, announce))
     return int(ExitCode.DONE)
 
