@@ -132,7 +132,7 @@ _SPEC: Final[dict[Reason, ReasonDetail]] = {
     ),
     Reason.UNSUPPORTED_SCHEME: ReasonDetail(
         "spec.model.uri has a scheme that this version cannot serve.",
-        "Use hf://, https://, pvc:// or oci://.",
+        "Use hf://, https://, s3://, gs://, az://, pvc:// or oci://.",
     ),
     Reason.REMOTE_CODE_NOT_ALLOWED: ReasonDetail(
         "spec.model.trustRemoteCode asks for code of the model to run, and no RuntimeProfile in use allows it.",

@@ -90,7 +90,7 @@ class Trial:
             hint = f"; give it with --api-key or {KEY_VARIABLE}" if error.code == HTTPStatus.UNAUTHORIZED else ""
             raise CommandError(f"the model's server says: {error}{hint}") from None
         except (aiohttp.ClientError, TimeoutError) as error:
-            cause = "; ".join(port.problems) or str(error) or type(error).__name__
+            cause = "; ".join(dict.fromkeys(port.problems)) or str(error) or type(error).__name__
             raise CommandError(f"the model's server could not be reached: {cause}") from None
         finally:
             await server.close()
