@@ -14,7 +14,7 @@ CLUSTER ?= modelservice
 tools = $(shell bash tests/tooling/venv.sh tools tests/tooling/tools.lock)/bin
 dev = $(shell bash tests/tooling/venv.sh dev tests/tooling/dev.lock)/bin
 
-.PHONY: help quickstart test lint generate verify coverage-fields cluster-up cluster-down images demo-models demo bench bench-runtime lock
+.PHONY: help quickstart test test-faults lint generate verify coverage-fields cluster-up cluster-down images demo-models demo bench bench-runtime lock
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | while IFS=$$'\t' read -r verb what; do printf '  make %-14s %s\n' "$$verb" "$$what"; done
@@ -23,7 +23,10 @@ quickstart: ## a cluster, the operator, a model and its answer, from nothing
 	@$(tools)/python -m tests.quickstart --cluster $(CLUSTER)
 
 test: lint verify ## every check and every test, on a real API server and a real node
-	@$(dev)/python -m pytest -q
+	@$(dev)/python -m pytest -q -m "not thorough"
+
+test-faults: ## every fault of the operator's bench
+	@$(dev)/python -m pytest -q tests/faults
 
 lint: ## style, types, import contracts
 	@bin=$(dev); $$bin/ruff check . && $$bin/ruff format --check . && $$bin/mypy && $$bin/lint-imports

@@ -7,8 +7,9 @@ import pytest
 from modelservice_operator.kube.resources import MODEL_SERVICE
 from tests.apiserver.test_operator_rollback import NEW, OLD, kubelet
 from tests.cluster import Cluster
+from tests.support.audit import describe
 from tests.support.kubelet import Kubelet
-from tests.support.operators import Operators, describe
+from tests.support.operators import Operators
 from tests.support.polling import until_async
 from tests.support.team import Team
 

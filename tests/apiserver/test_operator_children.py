@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from modelservice_operator.kube.resources import MODEL_SERVICE, RUNTIME_PROFILE
-from tests.support.operators import Operators, describe
+from tests.support.audit import describe
+from tests.support.operators import Operators
 from tests.support.team import EVERYTHING, Team
 
 pytestmark = pytest.mark.control_plane

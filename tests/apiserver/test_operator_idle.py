@@ -22,8 +22,9 @@ from modelservice_operator.api.activator import ACTIVITY_PATH
 from modelservice_operator.kube.resources import MODEL_SERVICE
 from tests.cluster import Cluster
 from tests.support.admin_ports import AdminPort, exposition, loopback_network
+from tests.support.audit import describe
 from tests.support.components import account_kubeconfig, lead_to, make_pod_ready, own_address
-from tests.support.operators import ROOT, Operators, describe
+from tests.support.operators import ROOT, Operators
 from tests.support.polling import until_async
 from tests.support.ports import free_port
 from tests.support.team import Team

@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from tests.support.operators import Operators, describe
+from tests.support.audit import describe
+from tests.support.operators import Operators
 from tests.support.team import Team
 
 pytestmark = pytest.mark.control_plane

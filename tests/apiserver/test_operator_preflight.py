@@ -9,7 +9,8 @@ import pytest
 from modelservice_operator.api.names import PREFLIGHT
 from modelservice_operator.kube.errors import Conflict
 from modelservice_operator.kube.resources import MODEL_SERVICE, POD, Resource
-from tests.support.operators import Operators, describe
+from tests.support.audit import describe
+from tests.support.operators import Operators
 from tests.support.polling import until_async
 from tests.support.preflights import COMMIT, INSPECTED, last_word
 from tests.support.team import Team

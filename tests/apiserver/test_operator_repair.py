@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from modelservice_operator.kube.resources import BY_KIND
-from tests.support.operators import Operators, describe
+from tests.support.audit import describe
+from tests.support.operators import Operators
 from tests.support.polling import until_async
 from tests.support.team import EVERYTHING, Team
 

@@ -19,12 +19,17 @@ _WRITES = ["create", "update", "patch", "delete", "deletecollection"]
 
 
 def audit_policy() -> dict[str, object]:
-    """Every write of everybody with its metadata; reads are left out."""
+    """Every write of everybody with its metadata, and the reads of those accounts that are no part of Kubernetes."""
     return {
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",
         "omitStages": ["RequestReceived"],
-        "rules": [{"level": "Metadata", "verbs": _WRITES}, {"level": "None"}],
+        "rules": [
+            {"level": "Metadata", "verbs": _WRITES},
+            {"level": "None", "userGroups": ["system:serviceaccounts:kube-system"]},
+            {"level": "Metadata", "userGroups": ["system:serviceaccounts"]},
+            {"level": "None"},
+        ],
     }
 
 
@@ -37,13 +42,13 @@ def start_control_plane(state: State, programs: Path) -> None:
     """
     (state.folder / "audit-policy.json").write_text(json.dumps(audit_policy()))
     with step("etcd and kube-apiserver"):
-        process.start(state, "etcd", _etcd(state, programs))
-        process.start(state, "kube-apiserver", _api_server(state, programs))
+        start_part(state, programs, "etcd")
+        start_part(state, programs, "kube-apiserver")
         client = ApiProbe(state)
         process.wait_until(state, "kube-apiserver", lambda: client.answers("/readyz"), 120, ["kube-apiserver", "etcd"])
     with step("controllers and scheduler"):
-        process.start(state, "kube-controller-manager", _controller_manager(state, programs))
-        process.start(state, "kube-scheduler", _scheduler(state, programs))
+        start_part(state, programs, "kube-controller-manager")
+        start_part(state, programs, "kube-scheduler")
         account = "/api/v1/namespaces/default/serviceaccounts/default"
         process.wait_until(
             state, "kube-controller-manager", lambda: client.answers(account), 60, ["kube-controller-manager"]
@@ -52,6 +57,21 @@ def start_control_plane(state: State, programs: Path) -> None:
         process.wait_until(
             state, "kube-controller-manager", lambda: client.answers(lease), 60, ["kube-controller-manager"]
         )
+
+
+def start_part(state: State, programs: Path, name: str) -> None:
+    """Start one of the four, again if it was there before.
+
+    Raises:
+        ClusterError: the program is not there.
+    """
+    commands = {
+        "etcd": _etcd,
+        "kube-apiserver": _api_server,
+        "kube-controller-manager": _controller_manager,
+        "kube-scheduler": _scheduler,
+    }
+    process.start(state, name, commands[name](state, programs))
 
 
 class ApiProbe:
@@ -130,6 +150,7 @@ def _api_server(state: State, programs: Path) -> list[str]:
         f"--audit-policy-file={state.folder / 'audit-policy.json'}",
         f"--audit-log-path={state.audit_log}",
         "--audit-log-mode=blocking",
+        "--audit-log-maxsize=10000",
         "--max-requests-inflight=2000",
         "--max-mutating-requests-inflight=1000",
     ]

@@ -1,6 +1,5 @@
 """Operators as processes of their own, against a real API server, and what the API server's audit log says they did."""
 
-import json
 import os
 import signal
 import subprocess
@@ -8,19 +7,39 @@ import sys
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import pytest
 
 from tests.cluster import Cluster, ClusterError
+from tests.support.audit import Audit
 from tests.support.polling import wait_until
 from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
-WRITES = ("create", "update", "patch", "delete", "deletecollection")
+
+
+class Running(Protocol):
+    """What is used of `subprocess.Popen`."""
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+
+    def kill(self) -> None:
+        """End it without warning."""
+
+    def send_signal(self, sig: int) -> None:
+        """Send a signal."""
+
+    def poll(self) -> int | None:
+        """The exit status; None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end; return the exit status."""
 
 
 @dataclass
@@ -32,17 +51,26 @@ class OperatorProcess:
     identity: str
     flags: tuple[str, ...] = ()
     port: int = field(default_factory=free_port)
-    process: "subprocess.Popen[bytes] | None" = None
+    process: "Running | None" = None
 
     def start(self) -> "OperatorProcess":
         """Start and wait until it is ready."""
-        command = [sys.executable, "-m", "modelservice_operator", "run", "--kubeconfig", str(self.kubeconfig)]
-        command += ["--identity", self.identity, "--listen-port", str(self.port), *self.flags]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT / "operator")}
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, stderr=log, stdout=log, env=environment)
+        self.launch()
         self.wait(self.is_ready, "the operator is ready", 30)
         return self
+
+    def launch(self) -> None:
+        """Start, and wait for nothing."""
+        words = ["run", "--kubeconfig", str(self.kubeconfig)]
+        words += ["--identity", self.identity, "--listen-port", str(self.port), *self.flags]
+        self.process = self.spawn(words)
+
+    def spawn(self, words: Sequence[str]) -> "Running":
+        """Start the process with these words of the command line."""
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "operator")}
+        with self.log.open("ab") as log:
+            command = [sys.executable, "-m", "modelservice_operator", *words]
+            return subprocess.Popen(command, stderr=log, stdout=log, env=environment)
 
     def wait(self, condition: Callable[[], object], what: str, seconds: float = 10.0) -> None:
         """Wait for something; a failure shows the end of the log."""
@@ -79,9 +107,7 @@ class OperatorProcess:
     def memory(self) -> tuple[float, float]:
         """Resident memory now and at its highest, in MiB."""
         assert self.process is not None
-        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
-        values = {line.split(":")[0]: line.split()[1] for line in lines if line.startswith(("VmRSS", "VmHWM"))}
-        return int(values["VmRSS"]) / 1024, int(values["VmHWM"]) / 1024
+        return memory_of(self.process.pid)
 
     def kill(self) -> None:
         """End it without warning."""
@@ -99,49 +125,6 @@ class OperatorProcess:
         """End it if it still runs."""
         if self.process is not None and self.process.poll() is None:
             self.kill()
-
-
-@dataclass
-class Audit:
-    """The part of the API server's audit log from `mark` on."""
-
-    path: Path
-    offset: int = 0
-
-    def mark(self) -> "Audit":
-        """Forget everything up to now."""
-        self.offset = self.path.stat().st_size if self.path.exists() else 0
-        return self
-
-    def writes(self) -> list[dict[str, Any]]:
-        """The successful writes of operators since the mark, leases apart."""
-        return [event for event in self._events() if _is_operators_write(event)]
-
-    def _events(self) -> Iterator[dict[str, Any]]:
-        with self.path.open("rb") as log:
-            log.seek(self.offset)
-            for line in log.read().splitlines():
-                if line.endswith(b"}"):
-                    yield json.loads(line)
-
-
-def describe(events: list[dict[str, Any]]) -> list[str]:
-    """Verb, resource and name of audit events, for messages."""
-    return [
-        f"{e['verb']} {e['objectRef']['resource']}/{e['objectRef'].get('subresource', '')} {e['objectRef'].get('name')}"
-        for e in events
-    ]
-
-
-def _is_operators_write(event: dict[str, Any]) -> bool:
-    reference = event.get("objectRef") or {}
-    return (
-        event.get("stage") == "ResponseComplete"
-        and event["verb"] in WRITES
-        and str(event.get("userAgent", "")).startswith("modelservice-operator/")
-        and reference.get("resource") != "leases"
-        and 200 <= event.get("responseStatus", {}).get("code", 0) < 300
-    )
 
 
 class Operators:
@@ -172,6 +155,13 @@ class Operators:
         """End all of them."""
         for process in self.started:
             process.close()
+
+
+def memory_of(pid: int) -> tuple[float, float]:
+    """Resident memory of a process now and at its highest, in MiB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    values = {line.split(":")[0]: line.split()[1] for line in lines if line.startswith(("VmRSS", "VmHWM"))}
+    return int(values["VmRSS"]) / 1024, int(values["VmHWM"]) / 1024
 
 
 def install_crds(cluster: Cluster) -> None:

@@ -19,6 +19,7 @@ from modelservice_operator.controller.decide import Decision, Manifests, decide
 from modelservice_operator.controller.intake import Intake
 from modelservice_operator.controller.keys import Key
 from modelservice_operator.controller.observe import ChildId, Observation, observe
+from modelservice_operator.controller.pauses import Pauses
 from modelservice_operator.controller.ports import Ports
 from modelservice_operator.controller.reports import RuntimeReports
 from modelservice_operator.controller.status import StatusWriter
@@ -76,6 +77,7 @@ class Reconciler:
         self._facts = facts
         self._activity = activity
         self._ports = ports
+        self._pauses = Pauses()
         self._manifests = Manifests()
         self._applier = Applier(api, intake, may_write)
         self._status = StatusWriter(api, intake)
@@ -84,12 +86,15 @@ class Reconciler:
 
     async def reconcile(self, key: Key) -> Outcome:
         """Bring the children and the status of `key` to what its spec asks for."""
+        if (left := self._pauses.left(key)) > 0:
+            return Outcome("Throttled", after=left, retry=True)
         seen = observe(self._cache, key)
         try:
             return await (self._clean_up(key) if seen is None else self._make_so(seen))
         except NotLeading:
             return Outcome("NotLeading")
         except ApiError as error:
+            self._pauses.note(key, error)
             return _retry_after(error)
 
     async def _make_so(self, seen: Observation) -> Outcome:
@@ -128,6 +133,7 @@ class Reconciler:
     async def _apply(self, key: Key, decision: Decision) -> Sequence[Result]:
         results = await self._applier.carry_out(decision.plan.actions if decision.plan else ())
         for result in results:
+            self._pauses.note(key, result.error)
             if isinstance(result.action, Apply) and result.answer is not None:
                 manifest = result.action.manifest
                 child = manifest["kind"], manifest["metadata"]["name"]
@@ -174,6 +180,7 @@ class Reconciler:
 
     def _forget(self, key: Key) -> None:
         self._recorded.pop(key, None)
+        self._pauses.forget(key)
         self._activity.forget(key)
         self._ports.forget(key)
         self._manifests.forget(key)

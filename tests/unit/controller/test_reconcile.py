@@ -116,6 +116,18 @@ async def test_key_is_retried_as_patiently_as_the_error_asks(world: World, error
     assert (outcome.after or 0.0) >= at_least
 
 
+async def test_no_event_makes_a_request_before_the_time_that_the_server_asked_for(world: World) -> None:
+    error = Throttled(429, "slow down", retry_after=60.0)
+    world.kube.fail = lambda verb, kind, name: error if (verb, kind) == ("apply", "Service") else None
+    body = world.make()
+    await world.settle()
+    before = len(world.kube.writes)
+    body["spec"]["replicas"] = 2
+    world.put(body, "MODIFIED")
+    assert [outcome.result for outcome in await world.settle()] == ["Throttled"]
+    assert len(world.kube.writes) == before
+
+
 async def test_neighbour_is_served_when_a_spec_cannot_be_carried_out(world: World) -> None:
     world.make("lost", runtime={"profileRef": {"name": "nowhere"}})
     world.make("good")
