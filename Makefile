@@ -14,7 +14,7 @@ CLUSTER ?= modelservice
 tools = $(shell bash tests/tooling/venv.sh tools tests/tooling/tools.lock)/bin
 dev = $(shell bash tests/tooling/venv.sh dev tests/tooling/dev.lock)/bin
 
-.PHONY: help quickstart test test-faults lint generate verify coverage-fields cluster-up cluster-down images demo-models demo bench bench-runtime lock
+.PHONY: help quickstart test test-faults lint generate verify coverage-fields cluster-up cluster-down images demo-models demo bench-operator bench-runtime lock
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | while IFS=$$'\t' read -r verb what; do printf '  make %-14s %s\n' "$$verb" "$$what"; done
@@ -55,8 +55,8 @@ demo-models: ## make the demo models in the cache
 demo: ## every kind of work on a real cluster, its quality measured
 	@$(dev)/python -m tests.demo --cluster $(CLUSTER)
 
-bench: ## measure the operator on a real API server
-	@$(dev)/python -m tests.bench.operator
+bench-operator: ## measure the operator with 1,000 services (QUICK=1: 200; COUNT=n) on a real control plane
+	@$(dev)/python -m tests.bench.operator $(if $(QUICK),--quick) $(if $(COUNT),--count $(COUNT))
 
 bench-runtime: ## measure the runtime beside other servers: 90 minutes, with QUICK=1 about 10
 	@$(dev)/python -m tests.bench.runtime $(if $(QUICK),--quick)
