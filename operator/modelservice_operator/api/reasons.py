@@ -316,7 +316,12 @@ _NETWORK: Final[dict[Reason, ReasonDetail]] = {
 }
 
 _SYNC: Final[dict[Reason, ReasonDetail]] = {
-    Reason.DRIFT_DETECTED: ReasonDetail("A child differs from what the spec asks for and is being repaired."),
+    Reason.DRIFT_DETECTED: ReasonDetail(
+        "A child differs from what the spec asks for: it is being deleted, or somebody changed it and driftPolicy is "
+        "Report.",
+        "The message names the child, the fields and who owns them now. Undo the change, or set spec.driftPolicy to "
+        "Correct and the operator does it.",
+    ),
     Reason.FIELD_CONFLICT: ReasonDetail(
         "Someone else keeps changing a field that the operator owns.",
         "Find the other writer in the child's metadata.managedFields and stop it.",

@@ -14,7 +14,15 @@ from modelservice_operator.controller.intake import record_of
 from modelservice_operator.controller.keys import Key
 from modelservice_operator.controller.observe import Observation
 from modelservice_operator.controller.ports import Ports
-from modelservice_operator.domain import Apply, Facts, Stillness, claim_named_in, project
+from modelservice_operator.domain import (
+    Apply,
+    Facts,
+    Stillness,
+    claim_named_in,
+    may_have_drifted,
+    project,
+    report_drift,
+)
 from modelservice_operator.engine.cache import Cache
 from modelservice_operator.kube.api import Body, KubeApi
 from modelservice_operator.kube.endpoints import read_slice, slices_of
@@ -102,9 +110,18 @@ async def decide_on(api: KubeApi, seen: Observation, facts: Facts, around: Surro
             if body is not None:
                 unseen[child] = project(action.kind, body)
                 around.raw[child] = body
-    if not unseen:
+    if unseen:
+        decision = decide(replace(seen, children={**seen.children, **unseen}), facts, Manifests(), {}, still)
+    return _reported(decision, seen, around)
+
+
+def _reported(decision: Decision, seen: Observation, around: Surroundings) -> Decision:
+    """The decision without the repair of what others changed, where the spec asks for a report only."""
+    if decision.plan is None or seen.service is None or seen.service.spec.drift_policy == "Correct":
         return decision
-    return decide(replace(seen, children={**seen.children, **unseen}), facts, Manifests(), {}, still)
+    bodies = ((child, around.raw.get(child)) for child in may_have_drifted(decision.plan))
+    raw = {child: body for child, body in bodies if body is not None}
+    return replace(decision, plan=report_drift(decision.plan, raw))
 
 
 async def read_facts(api: KubeApi, given: Mapping[str, str]) -> tuple[Facts, str]:

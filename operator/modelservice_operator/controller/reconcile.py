@@ -19,6 +19,7 @@ from modelservice_operator.controller.decide import Decision, Manifests, decide
 from modelservice_operator.controller.intake import Intake
 from modelservice_operator.controller.keys import Key
 from modelservice_operator.controller.observe import ChildId, Observation, observe
+from modelservice_operator.controller.owners import FieldOwners
 from modelservice_operator.controller.pauses import Pauses
 from modelservice_operator.controller.ports import Ports
 from modelservice_operator.controller.reports import RuntimeReports
@@ -80,6 +81,7 @@ class Reconciler:
         self._pauses = Pauses()
         self._manifests = Manifests()
         self._applier = Applier(api, intake, may_write)
+        self._owners = FieldOwners(api)
         self._status = StatusWriter(api, intake)
         self._collectors = CacheCollectors(api, cache, intake, self._applier.fence)
         self._recorded: dict[Key, dict[ChildId, Recorded]] = {}
@@ -110,15 +112,18 @@ class Reconciler:
         return Outcome("Gone")
 
     async def _decide(self, seen: Observation) -> Decision:
-        """Decide, and decide again if something unseen already has the name of a missing child."""
+        """Decide, and decide again if something unseen already has the name of a missing child.
+
+        What others changed is left out where the spec asks for a report only.
+        """
         recorded, still = self._recorded.get(seen.key, {}), self._stillness(seen)
         decision = decide(seen, self._facts(), self._manifests, recorded, still)
         unseen = await self._applier.find_unseen(_missing(seen, decision))
-        if not unseen:
-            return decision
-        found = {(kind, body["metadata"]["name"]): project(kind, body) for kind, body in unseen}
-        seen = replace(seen, children={**seen.children, **found})
-        return decide(seen, self._facts(), self._manifests, recorded, still)
+        if unseen:
+            found = {(kind, body["metadata"]["name"]): project(kind, body) for kind, body in unseen}
+            seen = replace(seen, children={**seen.children, **found})
+            decision = decide(seen, self._facts(), self._manifests, recorded, still)
+        return await self._owners.report(seen, decision)
 
     def _stillness(self, seen: Observation) -> Stillness:
         """For how long the pods have had no requests, and the port at the activator, where these matter."""
@@ -184,6 +189,7 @@ class Reconciler:
         self._activity.forget(key)
         self._ports.forget(key)
         self._manifests.forget(key)
+        self._owners.forget(key)
         self._status.forget(key)
 
 

@@ -10,6 +10,7 @@ from .diagnose import Diagnosis, diagnose
 from .errors import SpecError, read_profile, read_service
 from .facts import ChildSpec, Claim, Facts
 from .idle import AWAKE, UNKNOWN, Door, Rest, Stillness, idle_seconds, judge_rest
+from .ownership import may_have_drifted, report_drift
 from .plan import Apply, ChildState, Delete, NameConflict, Observed, Plan, Recorded, plan, remember
 from .pods import is_ready, newest_ready
 from .preflight import OPEN, Gate, judge_source, kept_children
@@ -60,6 +61,7 @@ __all__ = [
     "kept_children",
     "look_at",
     "looks_for_room",
+    "may_have_drifted",
     "missing_kinds",
     "newest_ready",
     "patience",
@@ -69,5 +71,6 @@ __all__ = [
     "read_service",
     "rejected_status",
     "remember",
+    "report_drift",
     "settle_revisions",
 ]

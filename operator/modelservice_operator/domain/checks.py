@@ -4,7 +4,7 @@ The shape is that of cert-manager's policy chain. Messages of states that are me
 pod event to the next, so that a start costs one status write and not ten.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from ..api import kinds
@@ -14,6 +14,7 @@ from ..api.uri import ModelUri
 from .diagnose import Diagnosis
 from .fit import fit_message
 from .idle import idle_seconds
+from .plan import ChildState
 from .pods import condition, has_fetched, is_placed, missing_claims
 from .rollout_checks import has_verdict, progressing, verified
 from .scaling_checks import autoscaler_ready, has_autoscaler
@@ -23,6 +24,10 @@ from .verdict import bad as _bad
 from .verdict import good as _good
 from .verdict import unknown as _unknown
 from .world import World
+
+_SHOWN_FIELDS: Final = 8
+_LONGEST: Final = 8192
+"""Characters of a message about drift."""
 
 
 def judge(world: World) -> dict[ConditionType, Verdict]:
@@ -175,7 +180,19 @@ def _in_sync(world: World) -> Verdict:
         return _bad(Reason.DRIFT_DETECTED, f"Being deleted: {deleting}")
     if plan.conflicts:
         return _unknown("A name is taken; see SpecValid")
+    if drifted := [child for child in plan.children if child.drift]:
+        return _bad(Reason.DRIFT_DETECTED, _drift(drifted), is_soft=True)
     return _good(Reason.APPLIED)
+
+
+def _drift(drifted: Sequence[ChildState]) -> str:
+    """What others changed, child by child."""
+    told = []
+    for child in drifted:
+        fields = [field.message for field in child.drift[:_SHOWN_FIELDS]]
+        more = len(child.drift) - len(fields)
+        told.append(f"{child.kind} {child.name}: {', '.join(fields)}{f' and {more} more' if more > 0 else ''}")
+    return f"Left as others changed it (driftPolicy Report): {'; '.join(told)}"[:_LONGEST]
 
 
 def _suspended(world: World) -> Verdict:

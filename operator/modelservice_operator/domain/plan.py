@@ -7,7 +7,7 @@ A child that is not ours is left alone and named as a conflict; a child of ours 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from ..api.kinds import BY_KIND, DEPLOYMENT
 from ..api.names import DESIRED_HASH, LABEL_MANAGED_BY, LABEL_NAME
@@ -18,9 +18,7 @@ ChildKey = tuple[str, str]
 """Kind and name of a child."""
 
 ApplyReason = Literal["Missing", "Changed", "Drifted"]
-State = Literal["InSync", "Pending", "Conflict", "Deleting", "Held"]
-
-_SHOWN_FIELDS: Final = 8
+State = Literal["InSync", "Pending", "Drifted", "Conflict", "Deleting", "Held"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """Apply a manifest. `fields` are some of the paths that differ; empty for a child that is missing."""
+    """Apply a manifest. `fields` are the paths that differ; empty for a child that is missing."""
 
     manifest: Mapping[str, Any]
     reason: ApplyReason
@@ -97,12 +95,26 @@ class NameConflict:
 
 
 @dataclass(frozen=True, slots=True)
+class Drift:
+    """A field that others changed. `manager` are the field managers that own it; empty when it was removed."""
+
+    field: str
+    manager: str = ""
+
+    @property
+    def message(self) -> str:
+        """The change in a few words."""
+        return f"{self.field} (set by {self.manager})" if self.manager else f"{self.field} (removed)"
+
+
+@dataclass(frozen=True, slots=True)
 class ChildState:
-    """How one child stands before the actions."""
+    """How one child stands before the actions. `drift` is what stays as others made it."""
 
     kind: str
     name: str
     state: State
+    drift: tuple[Drift, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +129,8 @@ class Plan:
     @property
     def in_sync(self) -> bool:
         """Whether nothing has to be done, awaited or complained about."""
-        return not (self.actions or self.conflicts or self.waiting)
+        drifted = any(child.drift for child in self.children)
+        return not (self.actions or self.conflicts or self.waiting or drifted)
 
 
 def plan(desired: Sequence[Mapping[str, Any]], observed: Observed) -> Plan:
@@ -173,7 +186,7 @@ def _changed_fields(manifest: Mapping[str, Any], live: Mapping[str, Any], record
     fields = tuple(differences(owned, live))
     if fields and recorded is not None and recorded.digest == _digest_of(manifest):
         fields = () if pick(owned, live) == recorded.fields else fields
-    return fields[:_SHOWN_FIELDS]
+    return fields
 
 
 def _owned(manifest: Mapping[str, Any]) -> dict[str, Any]:

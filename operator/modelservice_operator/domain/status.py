@@ -15,6 +15,7 @@ from ..api.v1alpha1 import ModelService, RuntimeProfile
 from .checks import judge
 from .diagnose import past_failure
 from .errors import SpecError
+from .plan import ChildState
 from .report import accelerator_report, model_report, startup_report
 from .revisions import taken_back
 from .tree import Tree, branch, items, number, text
@@ -23,6 +24,9 @@ from .world import ApplyResults, ObservedState, World, condition_of, look_at
 
 PROGRESS_SECONDS: Final = 10.0
 SETTLED_SECONDS: Final = 1.0
+SHOWN_DRIFT: Final = 16
+LONGEST_LINE: Final = 1024
+LONGEST_WORD: Final = 316
 
 
 def compute_status(
@@ -190,15 +194,12 @@ def _failure_entry(pod: Tree, found: Any, now: datetime) -> dict[str, Any]:
     return {**filled, "exitCode": found.exit_code} if found.exit_code is not None else filled
 
 
-def _children(world: World, previous: Tree) -> list[dict[str, str]]:
+def _children(world: World, previous: Tree) -> list[dict[str, Any]]:
     plan = world.state.plan
     if plan is None:
         return [dict(entry) for entry in items(previous, "children")]
     failed = {(failure.kind, failure.name) for failure in world.results.failures}
-    children = [
-        {"kind": child.kind, "name": child.name, "state": _state_of(child.state, (child.kind, child.name) in failed)}
-        for child in plan.children
-    ]
+    children = [_child(child, (child.kind, child.name) in failed) for child in plan.children]
     name = world.service.metadata.name
     known = {(child["kind"], child["name"]) for child in children}
     leftover = [{"kind": kind, "name": called, "state": "Failed"} for kind, called in sorted(failed - known)]
@@ -208,6 +209,12 @@ def _children(world: World, previous: Tree) -> list[dict[str, str]]:
         if kind.kind in world.missing_kinds
     ]
     return [*children, *leftover, *unserved]
+
+
+def _child(child: ChildState, has_failed: bool) -> dict[str, Any]:
+    entry = {"kind": child.kind, "name": child.name, "state": _state_of(child.state, has_failed)}
+    drift = [{"field": field.field[:LONGEST_LINE], "manager": field.manager[:LONGEST_WORD]} for field in child.drift]
+    return {**entry, "drift": drift[:SHOWN_DRIFT]} if drift else entry
 
 
 def _state_of(planned: str, has_failed: bool) -> str:

@@ -86,6 +86,10 @@ class ModelServiceSpec(Block):
     """How many old revisions are kept to go back to."""
     suspend: bool = False
     """Whether all pods are stopped while the ModelService is kept."""
+    drift_policy: Literal["Correct", "Report"] = "Correct"
+    """What happens when somebody else changes a field of a child that the operator sets: Correct sets it again at once,
+    Report leaves it and tells the child, the field and its owner in the condition InSync. With Report missing children
+    are still made and changes of the spec are still applied, to all fields that nobody else has taken."""
     deletion_policy: Literal["Delete", "RetainCache"] = "Delete"
     """What happens to cached files when the ModelService is deleted: Delete removes those that no other ModelService
     of the namespace uses, RetainCache keeps them all."""

@@ -171,6 +171,15 @@ class LastFailure(Report):
     """When it was seen."""
 
 
+class DriftedField(Report):
+    """A field of a child that somebody else changed and that stays so, by driftPolicy Report."""
+
+    field: Line
+    """Where it is in the child."""
+    manager: Word = ""
+    """Field managers that own it now, such as kubectl-edit; empty when it was removed."""
+
+
 class Child(Report):
     """An object that the operator owns for this service."""
 
@@ -179,7 +188,9 @@ class Child(Report):
     name: Word
     """Its name."""
     state: Word = ""
-    """InSync, Pending, Conflict, Held, Failed or Unavailable; Held waits for a preflight, or was one."""
+    """InSync, Pending, Drifted, Conflict, Held, Failed or Unavailable; Held waits for a preflight, or was one."""
+    drift: Annotated[list[DriftedField], Field(max_length=16), Atomic()] = []
+    """What others changed and driftPolicy Report leaves; the first 16."""
 
 
 class ModelServiceStatus(Report):
