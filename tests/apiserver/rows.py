@@ -230,6 +230,18 @@ VALID = (
     ),
     Row("an empty profile", profile()),
     Row(
+        "another server",
+        profile(
+            image="registry.example.com/vllm:1",
+            server={
+                "command": ["vllm", "serve", "{model}"],
+                "args": ["--served-model-name={name}", "--max-model-len={maxContext}", '--json={"a": {"b": 1}}', "{}"],
+                "port": 8000,
+                "probes": {"startup": "/health", "readiness": "/health", "liveness": "/ping?x=1"},
+            },
+        ),
+    ),
+    Row(
         "a simulated profile",
         profile(
             image="localhost/modelservice-runtime:dev",
@@ -613,6 +625,26 @@ INVALID = (
     Row("traces to nowhere", service(observability={"tracing": {}}), "spec.observability.tracing.endpoint", "Required"),
     Row("nothing to keep available", service(availability={}), "spec.availability.minAvailable", "Required"),
     Row("simulating nothing", profile(simulated=True), "spec.simulated", "add it or remove spec.simulated"),
+    Row("a server without its image", profile(server={}), "spec.image", "the operator's default image has no other"),
+    Row(
+        "a placeholder that is not known",
+        profile(image="a/b", server={"args": ["{model}", "--len={context}"]}),
+        "spec.server.args[1]",
+        "use only {model}, {name}",
+    ),
+    Row(
+        "a placeholder of a command that is not known",
+        profile(image="a/b", server={"command": ["{image}"]}),
+        "spec.server.command[0]",
+        "use only {model}, {name}",
+    ),
+    Row("a low port", profile(image="a/b", server={"port": 80}), "spec.server.port", "greater than or equal to 1024"),
+    Row(
+        "a probe without a path",
+        profile(image="a/b", server={"probes": {"startup": "health"}}),
+        "spec.server.probes.startup",
+        "must be a path on the server",
+    ),
     Row("a policy for images", profile(imagePullPolicy="Sometimes"), "spec.imagePullPolicy", "IfNotPresent"),
     Row(
         "a profile's label",

@@ -7,6 +7,7 @@ import pytest
 from modelservice_operator.kube.resources import MODEL_SERVICE, RUNTIME_PROFILE
 from tests.support.audit import describe
 from tests.support.operators import Operators
+from tests.support.polling import until_async
 from tests.support.team import EVERYTHING, Team
 
 pytestmark = pytest.mark.control_plane
@@ -106,4 +107,15 @@ async def test_users_are_reconciled_when_their_profile_changes(operators: Operat
     async with asyncio.timeout(10):
         while await image() != "registry.local/runtime:2":  # noqa: ASYNC110
             await asyncio.sleep(0.05)
+    await team.change(RUNTIME_PROFILE.kind, name, lambda body: body["spec"].update(server={"port": 9001}))
+
+    async def has_ports(*expected: int) -> bool:
+        deployment = await team.get("Deployment", "chat")
+        assert deployment is not None
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        return [port["containerPort"] for port in container["ports"]] == list(expected)
+
+    await until_async(lambda: has_ports(9001), 10)
+    await team.change(RUNTIME_PROFILE.kind, name, lambda body: body["spec"].pop("server"))
+    await until_async(lambda: has_ports(8080, 8081), 10)
     await team.remove(RUNTIME_PROFILE.kind, name)

@@ -77,6 +77,26 @@ def _gpu_by_profile() -> Case:
     return service.with_spec(resources={"limits": {"memory": "24Gi"}}, replicas=2).build(), profile
 
 
+def _other_server() -> Case:
+    server = {
+        "command": ["vllm", "serve", "{model}"],
+        "args": [
+            "--served-model-name={name}",
+            "--host=0.0.0.0",
+            "--port={port}",
+            "--dtype={dtype}",
+            "--max-model-len={maxContext}",
+            "--max-num-seqs={maxConcurrency}",
+            "--tensor-parallel-size={accelerators}",
+        ],
+        "probes": {"liveness": "/ping"},
+    }
+    profile = make_gpu_profile(image="registry.example.com/vllm:1", server=server)
+    engine = {"dtype": "bfloat16", "maxContext": 8192}
+    service = make_modelservice().with_gpu(4).with_model(servedName="Qwen/Qwen2.5")
+    return service.with_spec(runtime={"engine": engine, "args": ["--enable-prefix-caching"]}).build(), profile
+
+
 def _gpu_simulated() -> Case:
     return make_modelservice("oci://localhost/models/demo-chat:dev").build(), make_gpu_profile(simulated=True)
 
@@ -285,7 +305,8 @@ CASES: dict[str, Callable[[], Case]] = {
     function.__name__.strip("_").replace("_", "-"): function
     for function in (
         _minimal, _hub_with_token, _https_with_header, _bucket, _image, _claim, _gpu_by_profile, _gpu_simulated,
-        _gpu_quantized, _gpu_slices, _placed, _claimed, _autoscaled, _scaled_by_keda, _scaled_by_others, _exposed,
+        _other_server, _gpu_quantized, _gpu_slices, _placed, _claimed, _autoscaled, _scaled_by_keda,
+        _scaled_by_others, _exposed,
         _secured, _adapted, _observed, _routed, _suspended, _merged, _verified, _looked_up, _inspected, _idle,
         _cached_on_nodes, _cached_on_a_volume,
     )

@@ -35,6 +35,7 @@ class Reason(StrEnum):
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105
     UNSUPPORTED_SCHEME = "UnsupportedScheme"
     REMOTE_CODE_NOT_ALLOWED = "RemoteCodeNotAllowed"
+    UNSUPPORTED_BY_SERVER = "UnsupportedByServer"
     CACHE_CLAIM_NOT_FOUND = "CacheClaimNotFound"
     CACHE_CLAIM_NOT_SHARED = "CacheClaimNotShared"
     QUOTA_EXCEEDED = "QuotaExceeded"
@@ -138,6 +139,11 @@ _SPEC: Final[dict[Reason, ReasonDetail]] = {
         "spec.model.trustRemoteCode asks for code of the model to run, and no RuntimeProfile in use allows it.",
         "Name a RuntimeProfile with spec.allowRemoteCode: true in spec.runtime.profileRef, which the owner of the "
         "cluster can make, or remove spec.model.trustRemoteCode.",
+    ),
+    Reason.UNSUPPORTED_BY_SERVER: ReasonDetail(
+        "The spec asks for what only the operator's own runtime does, and its RuntimeProfile has another server.",
+        "Remove the field that the message names, or name a RuntimeProfile without spec.server in "
+        "spec.runtime.profileRef.",
     ),
     Reason.CACHE_CLAIM_NOT_FOUND: ReasonDetail(
         "The PersistentVolumeClaim of spec.cache does not exist in the namespace.",

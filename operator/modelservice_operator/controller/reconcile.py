@@ -177,7 +177,7 @@ class Reconciler:
     def _runtime_report(self, seen: Observation) -> tuple[RuntimeReport | None, float]:
         """The report of the newest ready pod, and how long the status may wait for it."""
         pod = newest_ready(seen.pods)
-        if pod is None:
+        if pod is None or (seen.profile is not None and seen.profile.spec.server is not None):
             return None, 0.0
         uid = pod["metadata"]["uid"]
         self._reports.want(seen.key, uid, str(pod["status"].get("podIP") or ""))

@@ -13,10 +13,11 @@ from typing import Any, Final
 from ..api import contract, kinds, names
 from ..api.v1alpha1 import ModelService, RuntimeProfile
 from .cache import uses_cache
+from .engines import loader_image
 from .facts import ChildSpec, Claim, Facts
 from .placement import FETCH_REQUESTS, merge_resources, place
 from .tree import Tree, branch, text
-from .workload import SCRATCH_DIR, SCRATCH_VOLUME, image_of, pull_policy_of
+from .workload import SCRATCH_DIR, SCRATCH_VOLUME, pull_policy_of
 
 _CACHE_VOLUME: Final = "cache"
 _DEADLINE_SECONDS: Final = 900
@@ -89,7 +90,7 @@ def _collector(
         "pod_labels": names.collector_labels(name, uid),
         "service_account": "default",
         "image_pull_secrets": [{"name": secret.name} for secret in service.spec.security.image_pull_secrets],
-        "image": image_of(service, profile, facts),
+        "image": loader_image(service, profile, facts),
         "image_pull_policy": pull_policy_of(profile, facts),
         "container": _container(service),
         "scheduling": _scheduling(service, profile, node),

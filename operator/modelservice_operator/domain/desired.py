@@ -9,6 +9,7 @@ from ..api.reasons import Reason
 from ..api.v1alpha1 import ModelService, RuntimeProfile
 from .autoscaling import hpa_metrics, is_autoscaled_by_us
 from .cache import require_cache
+from .engines import require_server
 from .errors import SpecError
 from .facts import ChildSpec, Facts
 from .idle import AWAKE, Rest, door_slices
@@ -32,6 +33,7 @@ def desired(
     SpecError when the spec cannot be carried out.
     """
     _require_profile(service, profile)
+    require_server(service, profile)
     _require_trust(service, profile)
     found = gate.found.resolved_revision if gate.found else ""
     require_cache(service, facts, found, is_looked_up=gate.is_open)
@@ -43,11 +45,11 @@ def desired(
             **deployment_values(service, profile, facts, placement, settings, gate.found),
             **_standing(service, gate, rest),
         },
-        kinds.SERVICE: front_service(service),
+        kinds.SERVICE: front_service(service, profile),
         kinds.HORIZONTAL_POD_AUTOSCALER: _autoscaler(service),
         kinds.SCALED_OBJECT: scaled_object(service, facts),
         kinds.POD_DISRUPTION_BUDGET: _disruption_budget(service),
-        kinds.NETWORK_POLICY: network_policy(service, facts),
+        kinds.NETWORK_POLICY: network_policy(service, profile, facts),
         kinds.INGRESS: ingress(service),
         kinds.HTTP_ROUTE: http_route(service),
         kinds.SERVICE_MONITOR: service_monitor(service),

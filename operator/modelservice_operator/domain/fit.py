@@ -12,6 +12,7 @@ from ..api.reasons import Reason, default_hint
 from ..api.v1alpha1 import ModelService, RuntimeProfile
 from ..api.v1alpha1.workload import SERVED_TASKS
 from .diagnose import Diagnosis
+from .engines import server_of
 from .inspection import Inspection
 from .placement import accelerator_of
 
@@ -30,7 +31,8 @@ _DISK: Final = "ephemeral-storage"
 
 def misfit(service: ModelService, profile: RuntimeProfile | None, found: Inspection) -> Diagnosis | None:
     """Why the model cannot be served with this spec; None when nothing speaks against it."""
-    return _unsupported(service, found) or _too_large(service, profile, found) or _disk_full(service, profile, found)
+    unknown = None if server_of(profile) else _unsupported(service, found)
+    return unknown or _too_large(service, profile, found) or _disk_full(service, profile, found)
 
 
 def fitting_context(service: ModelService, profile: RuntimeProfile | None, found: Inspection) -> int:

@@ -3,8 +3,9 @@
 from typing import Any, Final
 
 from ..api import names
-from ..api.contract import ADMIN_PORT, INFERENCE_PORT
-from ..api.v1alpha1 import ModelService
+from ..api.contract import ADMIN_PORT
+from ..api.v1alpha1 import ModelService, RuntimeProfile
+from .engines import inference_port, server_of
 from .facts import Facts
 
 _SPARE_ADMIN_PORT: Final = 9081
@@ -14,11 +15,12 @@ _NAMESPACE_LABEL: Final = "kubernetes.io/metadata.name"
 """A label that the API server gives every namespace."""
 
 
-def front_service(service: ModelService) -> dict[str, Any]:
+def front_service(service: ModelService, profile: RuntimeProfile | None) -> dict[str, Any]:
     """The Service."""
     options = service.spec.network.service
     ports = [{"name": "http", "port": options.port, "protocol": "TCP", "targetPort": "http"}]
-    if options.type == "ClusterIP" or service.spec.observability.service_monitor is not None:
+    is_asked = options.type == "ClusterIP" or service.spec.observability.service_monitor is not None
+    if is_asked and server_of(profile) is None:
         admin = _SPARE_ADMIN_PORT if options.port == ADMIN_PORT else ADMIN_PORT
         ports.append({"name": "admin", "port": admin, "protocol": "TCP", "targetPort": "admin"})
     return {
@@ -56,7 +58,7 @@ def http_route(service: ModelService) -> dict[str, Any] | None:
     }
 
 
-def network_policy(service: ModelService, facts: Facts) -> dict[str, Any] | None:
+def network_policy(service: ModelService, profile: RuntimeProfile | None, facts: Facts) -> dict[str, Any] | None:
     """The NetworkPolicy: the named peers reach both ports, the operator's namespace the admin port, nobody else any.
 
     A rule without peers would let everybody in, so without peers there is no such rule.
@@ -65,8 +67,9 @@ def network_policy(service: ModelService, facts: Facts) -> dict[str, Any] | None
     if block is None:
         return None
     operator = {"namespaceSelector": {"matchLabels": {_NAMESPACE_LABEL: facts.operator_namespace}}}
-    rules = [{"from": block.from_, "ports": [_port(INFERENCE_PORT), _port(ADMIN_PORT)]}] if block.from_ else []
-    rules.append({"from": [operator], "ports": [_port(ADMIN_PORT)]})
+    admin = [_port(ADMIN_PORT)] if server_of(profile) is None else []
+    rules = [{"from": block.from_, "ports": [_port(inference_port(profile)), *admin]}] if block.from_ else []
+    rules += [{"from": [operator], "ports": admin}] if admin else []
     return {"selector": names.selector_labels(service.metadata.name), "rules": rules}
 
 

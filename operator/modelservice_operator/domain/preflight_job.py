@@ -13,11 +13,12 @@ from typing import Any, Final
 from ..api import contract, names
 from ..api.v1alpha1 import ModelService, RuntimeProfile
 from ..api.v1alpha1.fields import Resources
+from .engines import loader_image
 from .facts import Facts
 from .placement import FETCH_REQUESTS, merge_resources, place
 from .pod_template import pod_patch
 from .source import inspect_args, source_of
-from .workload import SCRATCH_DIR, SCRATCH_VOLUME, container_env, image_of, pull_policy_of
+from .workload import SCRATCH_DIR, SCRATCH_VOLUME, container_env, pull_policy_of
 
 _EVERYWHERE: Final = ("kubernetes.io/arch", "kubernetes.io/os")
 """Node labels that bind the image. The others choose accelerators, which a preflight does not need."""
@@ -51,7 +52,7 @@ def _values(service: ModelService, profile: RuntimeProfile | None, facts: Facts)
         "pod_labels": names.preflight_labels(service.metadata.name),
         "service_account": service.spec.security.service_account_name or service.metadata.name,
         "image_pull_secrets": [{"name": secret.name} for secret in service.spec.security.image_pull_secrets],
-        "image": image_of(service, profile, facts),
+        "image": loader_image(service, profile, facts),
         "image_pull_policy": pull_policy_of(profile, facts),
         "container": _container(service, profile),
         "scheduling": {key: value for key, value in scheduling.items() if value},

@@ -6,10 +6,12 @@ from typing import Any, Final
 from ..api import contract, names
 from ..api.v1alpha1 import ModelService, RuntimeProfile
 from ..api.v1alpha1.fields import EnvVar
+from ..api.v1alpha1.server import Server
 from . import rollout
 from .adapters import adapter_sources
 from .api_keys import keys_mount, keys_volume
 from .cache import in_cache
+from .engines import image_of, loader_image, server_command, server_of
 from .facts import Facts
 from .inspection import Inspection
 from .placement import FETCH_REQUESTS, Placement, merge_resources
@@ -41,7 +43,7 @@ def deployment_values(
     `settings` is the server's settings file, `found` what a preflight knows of the model.
     """
     spec = service.spec
-    policy = pull_policy_of(profile, facts)
+    policy, other = pull_policy_of(profile, facts), server_of(profile)
     resolved = found.resolved_revision if found else ""
     model = in_cache(source_of(service, policy, resolved), service, facts, resolved)
     sources = (model, *adapter_sources(service, policy))
@@ -51,10 +53,11 @@ def deployment_values(
         "strategy": rollout.strategy_of(service),
         "selector": names.selector_labels(service.metadata.name),
         "pod_labels": names.child_labels(service.metadata.name),
-        "pod_annotations": {names.SETTINGS: settings},
+        "pod_annotations": {} if other else {names.SETTINGS: settings},
         "service_account": spec.security.service_account_name or service.metadata.name,
         "image_pull_secrets": [{"name": secret.name} for secret in spec.security.image_pull_secrets],
         "image": image_of(service, profile, facts),
+        "loader_image": loader_image(service, profile, facts),
         "image_pull_policy": policy,
         "server": _server(service, profile, placement, sources),
         "fetches": [
@@ -62,24 +65,17 @@ def deployment_values(
             for number, source in enumerate(sources)
             if source.fetch_args
         ],
-        "volumes": _volumes(service, sources),
+        "volumes": _volumes(service, sources, is_ours=other is None),
         "scheduling": _scheduling(service, placement),
         "grace_seconds": rollout.grace_seconds(service),
         "endpoint_seconds": rollout.ENDPOINT_SECONDS,
         "pod_template": pod_patch(service),
         "probes": {
-            "startup_path": contract.STARTUPZ_PATH,
-            "readiness_path": contract.READYZ_PATH,
-            "liveness_path": contract.LIVEZ_PATH,
+            **_probes(other),
             "startup_period": rollout.STARTUP_PERIOD_SECONDS,
             "startup_failures": rollout.startup_failures(service, found.size_bytes if found else 0),
         },
     }
-
-
-def image_of(service: ModelService, profile: RuntimeProfile | None, facts: Facts) -> str:
-    """The runtime image: the spec's, else the profile's, else the operator's default."""
-    return service.spec.runtime.image or (profile.spec.image if profile else "") or facts.default_runtime_image
 
 
 def pull_policy_of(profile: RuntimeProfile | None, facts: Facts) -> str:
@@ -90,22 +86,38 @@ def pull_policy_of(profile: RuntimeProfile | None, facts: Facts) -> str:
 def _server(
     service: ModelService, profile: RuntimeProfile | None, placement: Placement, sources: Sequence[Source]
 ) -> dict[str, Any]:
+    other = server_of(profile)
     settings_dir = contract.SETTINGS_PATH.rpartition("/")[0]
+    settings = {"name": SETTINGS_VOLUME, "mountPath": settings_dir, "readOnly": True}
+    command, args = [contract.RUNTIME_COMMAND], ["serve", *service.spec.runtime.args]
+    ports = {"http": contract.INFERENCE_PORT, "admin": contract.ADMIN_PORT}
+    if other:
+        command, args = server_command(service, other, placement)
+        ports = {"http": other.port}
     return {
         "name": names.SERVER_CONTAINER,
-        "command": [contract.RUNTIME_COMMAND],
-        "args": ["serve", *service.spec.runtime.args],
+        "command": command,
+        "args": args,
         "env": container_env(service, profile),
         "env_from": [entry.manifest() for entry in service.spec.runtime.env_from],
         "resources": placement.resources,
-        "ports": {"http": contract.INFERENCE_PORT, "admin": contract.ADMIN_PORT},
+        "ports": ports,
         "mounts": [
             *(source.mount for source in sources),
-            {"name": SETTINGS_VOLUME, "mountPath": settings_dir, "readOnly": True},
+            *([] if other else [settings]),
             {"name": SCRATCH_VOLUME, "mountPath": SCRATCH_DIR},
             *keys_mount(service),
         ],
     }
+
+
+def _probes(server: Server | None) -> dict[str, str]:
+    """Port and paths of the probes."""
+    if server is None:
+        paths, port = (contract.STARTUPZ_PATH, contract.READYZ_PATH, contract.LIVEZ_PATH), "admin"
+    else:
+        paths, port = (server.probes.startup, server.probes.readiness, server.probes.liveness), "http"
+    return {"port": port, **dict(zip(("startup_path", "readiness_path", "liveness_path"), paths, strict=True))}
 
 
 def _fetch(service: ModelService, profile: RuntimeProfile | None, source: Source, name: str) -> dict[str, Any]:
@@ -141,12 +153,12 @@ def _variable(variable: EnvVar) -> dict[str, Any]:
     return {"name": variable.name, "value": variable.value}
 
 
-def _volumes(service: ModelService, sources: Sequence[Source]) -> list[dict[str, Any]]:
+def _volumes(service: ModelService, sources: Sequence[Source], *, is_ours: bool) -> list[dict[str, Any]]:
     field = {"fieldPath": f"metadata.annotations['{names.SETTINGS}']"}
     file = {"path": contract.SETTINGS_PATH.rpartition("/")[2], "fieldRef": field}
     return [
         *(source.volume for source in sources),
-        {"name": SETTINGS_VOLUME, "downwardAPI": {"items": [file]}},
+        *([{"name": SETTINGS_VOLUME, "downwardAPI": {"items": [file]}}] if is_ours else []),
         {"name": SCRATCH_VOLUME, "emptyDir": {}},
         *keys_volume(service),
     ]

@@ -17,6 +17,7 @@ from .fields import (
     Resources,
     TolerationList,
 )
+from .server import Server
 
 
 class ProfileAccelerator(Block):
@@ -42,10 +43,20 @@ class RuntimeProfileSpec(Block):
             lambda spec: not spec.simulated or spec.has("accelerator"),
             field="simulated",
         ),
+        Cel(
+            "!has(self.server) || (has(self.image) && self.image != '')",
+            "is needed with spec.server, since the operator's default image has no other server; set it",
+            lambda spec: not spec.has("server") or spec.image != "",
+            field="image",
+            reason="FieldValueRequired",
+        ),
     )
 
     image: Image = ""
-    """Image of the runtime; empty means the operator's default."""
+    """Image of the server; empty means the operator's default runtime. With spec.server models are fetched by the
+    default runtime all the same."""
+    server: Server | None = None
+    """Another server in the image, which speaks the OpenAI protocol; left out means the operator's own runtime."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
     """When the image is pulled; left out means the operator's setting."""
     default: Annotated[bool, ServerDefault(False)] = False

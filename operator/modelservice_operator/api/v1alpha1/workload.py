@@ -212,7 +212,7 @@ class Runtime(Block):
     image: Image = ""
     """Image of the runtime; empty means the profile's, or the operator's default."""
     args: Annotated[list[Text], Field(max_length=64), Atomic()] = Field(default_factory=list)
-    """Arguments added to `modelservice-runtime serve`."""
+    """Arguments added to `modelservice-runtime serve`, or to those of the profile's spec.server."""
     env: EnvList = Field(default_factory=list)
     """Environment variables of the server and of the fetch container."""
     env_from: EnvFromList = Field(default_factory=list)

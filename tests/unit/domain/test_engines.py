@@ -1,0 +1,105 @@
+"""A server of another make gets the pod that it needs, and what it cannot do is refused by name."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from modelservice_operator.api.reasons import Reason
+from modelservice_operator.domain import SpecError, desired
+from modelservice_operator.domain.fit import misfit
+from modelservice_operator.domain.inspection import Inspection
+from tests.support.builders import FACTS, IMAGE, Body, ModelServiceBuilder, make_modelservice, make_profile, render_all
+
+ARGS = ["--model={model}", "--max-model-len={maxContext}", "--tp={accelerators}", '--json={"a": {}}']
+
+
+def _other(**server: Any) -> Any:
+    return make_profile("vllm", image="registry.example.com/vllm:1", server={"args": ARGS, **server})
+
+
+def _child(kind: str, builder: ModelServiceBuilder, profile: Any) -> Body:
+    return next(body for body in render_all(builder.build(), profile) if body["kind"] == kind)
+
+
+def _pod(builder: ModelServiceBuilder, profile: Any) -> Body:
+    pod: Body = _child("Deployment", builder, profile)["spec"]["template"]["spec"]
+    return pod
+
+
+def test_arguments_without_a_value_are_left_out_and_those_of_the_user_follow() -> None:
+    (server,) = _pod(make_modelservice().with_spec(runtime={"args": ["--mine"]}), _other())["containers"]
+    assert server["args"] == ["--model=/models/chat", '--json={"a": {}}', "--mine"]
+    assert "command" not in server
+
+
+def test_arguments_get_their_values_when_the_spec_has_them() -> None:
+    builder = make_modelservice().with_gpu(2).with_spec(runtime={"engine": {"maxContext": 4096}})
+    assert _pod(builder, _other())["containers"][0]["args"][1:3] == ["--max-model-len=4096", "--tp=2"]
+
+
+def test_server_is_asked_on_its_own_port_and_models_are_fetched_by_ours() -> None:
+    pod = _pod(make_modelservice(), _other(port=9000, probes={"startup": "/s", "readiness": "/r", "liveness": "/l"}))
+    (server,), (fetch,) = pod["containers"], pod["initContainers"]
+    assert [(port["name"], port["containerPort"]) for port in server["ports"]] == [("http", 9000)]
+    probes = {name: server[f"{name}Probe"]["httpGet"] for name in ("startup", "readiness", "liveness")}
+    assert probes == {name: {"path": f"/{name[0]}", "port": "http"} for name in probes}
+    assert (server["image"], fetch["image"]) == ("registry.example.com/vllm:1", IMAGE)
+    assert "settings" not in {volume["name"] for volume in pod["volumes"]}
+
+
+def test_no_way_leads_to_an_admin_port_when_the_server_has_none() -> None:
+    peers = [{"podSelector": {}}]
+    builder = make_modelservice().with_spec(network={"networkPolicy": {"from": peers}})
+    assert [port["name"] for port in _child("Service", builder, _other())["spec"]["ports"]] == ["http"]
+    rules = _child("NetworkPolicy", builder, _other())["spec"]["ingress"]
+    assert [[port["port"] for port in rule["ports"]] for rule in rules] == [[8000]]
+
+
+@pytest.mark.parametrize(
+    ("field", "blocks"),
+    [
+        ("spec.model.task", {"model": {"uri": "hf://a/b", "task": "chat"}}),
+        ("spec.model.adapters", {"model": {"uri": "hf://a/b", "adapters": [{"name": "x", "uri": "hf://a/x"}]}}),
+        ("spec.model.servedName", {"model": {"uri": "hf://a/b", "servedName": "mine"}}),
+        ("spec.runtime.engine.quantization", {"runtime": {"engine": {"quantization": "int8"}}}),
+        ("spec.runtime.engine.compile", {"runtime": {"engine": {"compile": True}}}),
+        ("spec.runtime.engine.dtype", {"runtime": {"engine": {"dtype": "float16"}}}),
+        ("spec.runtime.engine.maxConcurrency", {"runtime": {"engine": {"maxConcurrency": 4}}}),
+        ("spec.security.apiKeySecretRef", {"security": {"apiKeySecretRef": {"name": "keys"}}}),
+        ("spec.rollout.verification", {"rollout": {"verification": {"path": "/v1/models", "body": "{}"}}}),
+        ("spec.observability.tracing", {"observability": {"tracing": {"endpoint": "http://otel:4318"}}}),
+        ("spec.observability.serviceMonitor", {"observability": {"serviceMonitor": {}}}),
+        ("spec.observability.prometheusRule", {"observability": {"prometheusRule": {}}}),
+        ("spec.observability.dashboard", {"observability": {"dashboard": {}}}),
+        ("spec.autoscaling.idle", {"autoscaling": {"maxReplicas": 2, "idle": {"scaleToZeroAfterSeconds": 9}}}),
+        (
+            "spec.autoscaling.metrics[0].type",
+            {"autoscaling": {"maxReplicas": 2, "metrics": [{"type": "QueueDepth", "target": "4"}]}},
+        ),
+    ],
+)
+def test_spec_error_names_the_field_when_only_our_runtime_can_do_it(field: str, blocks: dict[str, Any]) -> None:
+    service = make_modelservice().with_spec(**blocks).build()
+    assert desired(service, make_profile("ours"), FACTS)
+    with pytest.raises(SpecError, match="RuntimeProfile 'vllm'") as caught:
+        desired(service, _other(), FACTS)
+    assert (caught.value.reason, caught.value.field) == (Reason.UNSUPPORTED_BY_SERVER, field)
+
+
+def test_autoscaling_is_accepted_when_others_measure() -> None:
+    cpu, query = {"type": "CPU", "target": "70%"}, {"type": "Custom", "target": "4", "query": "sum(queue)"}
+    for block in ({"metrics": [cpu]}, {"metrics": [cpu, query], "backend": "KEDA"}):
+        assert desired(make_modelservice().with_spec(autoscaling={"maxReplicas": 2, **block}).build(), _other(), FACTS)
+
+
+def test_architecture_that_only_our_runtime_does_not_know_is_no_misfit_of_another_server() -> None:
+    service, found = make_modelservice().build(), Inspection("x", unknown_architecture="NewForCausalLM")
+    assert misfit(service, make_profile("ours"), found) is not None
+    assert misfit(service, _other(), found) is None
+
+
+def test_profile_is_refused_when_a_placeholder_is_unknown() -> None:
+    for word in ("{models}", "--x={{model}}", "{}{a}", "a{b}c"):
+        with pytest.raises((ValidationError, SpecError), match="has a placeholder that is not known"):
+            _other(args=[word])
