@@ -3,7 +3,7 @@
 Nothing is invented: what nobody reported is absent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,6 +16,8 @@ from .world import World
 
 _MODEL_TEXTS: Final = ("resolvedRevision", "format", "architecture", "task", "dtype")
 _MODEL_NUMBERS: Final = ("sizeBytes", "parameters")
+STARTS: Final = 5
+"""How many starts are kept in the status."""
 _RUNTIME_STEPS: Final = ("importSeconds", "loadSeconds", "warmupSeconds")
 
 
@@ -63,6 +65,18 @@ def startup_report(world: World, previous: Tree) -> dict[str, float]:
     steps = {**_pod_steps(pod), **_runtime_steps(world)}
     is_same_pod = all(kept.get(key) == steps.get(key) for key in ("scheduledSeconds", "totalSeconds"))
     return {**kept, **steps} if is_same_pod else steps
+
+
+def startup_history(world: World, previous: Sequence[Tree], startup: Mapping[str, float]) -> list[dict[str, Any]]:
+    """The starts of the last pods that `startup` was about, newest first; one entry a pod."""
+    pod = reporting_pod(world)
+    known = {text(entry, "pod"): dict(entry) for entry in previous}
+    if pod is not None and startup and not number(container_status(pod, SERVER_CONTAINER), "restartCount"):
+        name = text(pod, "metadata", "name")
+        revision = f"{world.service.metadata.name}-{world.pods.revision}"
+        created = text(pod, "metadata", "creationTimestamp")
+        known[name] = {**known.get(name, {}), "pod": name, "revision": revision, "created": created, **startup}
+    return sorted(known.values(), key=lambda entry: (text(entry, "created"), text(entry, "pod")), reverse=True)[:STARTS]
 
 
 def _facts_of(source: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from .checks import judge
 from .diagnose import past_failure
 from .errors import SpecError
 from .plan import ChildState
-from .report import accelerator_report, model_report, startup_report
+from .report import accelerator_report, model_report, startup_history, startup_report
 from .revisions import taken_back
 from .tree import Tree, branch, items, number, text
 from .verdict import Verdict
@@ -40,6 +40,7 @@ def compute_status(
     world = look_at(service, profile, observed, results)
     verdicts = judge(world)
     previous = service.status
+    startup = startup_report(world, branch(previous, "startup"))
     status = {
         "observedGeneration": service.metadata.generation,
         "phase": _phase(world, verdicts),
@@ -51,7 +52,8 @@ def compute_status(
         "preflight": _preflight(world, branch(previous, "preflight")),
         "accelerator": accelerator_report(world, branch(previous, "accelerator")),
         "revision": _revision(world, branch(previous, "revision")),
-        "startup": startup_report(world, branch(previous, "startup")),
+        "startup": startup,
+        "startups": startup_history(world, items(previous, "startups"), startup),
         "lastFailure": _last_failure(world, branch(previous, "lastFailure"), now),
         "children": _children(world, previous),
         "conditions": _conditions(verdicts, previous, service.metadata.generation, now),

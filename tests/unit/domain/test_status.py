@@ -371,6 +371,18 @@ def test_start_is_split_into_its_steps() -> None:
     }
 
 
+def test_last_five_starts_are_kept_newest_first_and_each_once() -> None:
+    status: dict[str, Any] = {}
+    for minute in range(7):
+        pod = make_pod(name=f"p{minute}").ready().created(f"2026-01-31T07:{minute:02}:00Z")
+        for _ in range(2):
+            status = _status(make_modelservice().with_status(status), pod, counts=COUNTS, runtime=REPORT)
+    assert [start["pod"][-2:] for start in status["startups"]] == ["p6", "p5", "p4", "p3", "p2"]
+    assert status["startups"][0]["loadSeconds"] == 3.25
+    assert status["startups"][0]["revision"] == status["revision"]["current"]
+    ModelServiceStatus.model_validate(status)
+
+
 def test_nothing_is_told_about_the_model_when_nobody_reported() -> None:
     assert _status(MOUNTED)["model"] == {"uri": "oci://localhost/models/demo-chat:dev", "servedName": "chat"}
 

@@ -150,6 +150,17 @@ class Startup(Report):
     """From its creation to its first ready answer."""
 
 
+class Start(Startup):
+    """How long one pod took to become ready."""
+
+    pod: Word = ""
+    """The pod."""
+    revision: Word = ""
+    """Its revision."""
+    created: Time = ""
+    """When it was created."""
+
+
 class LastFailure(Report):
     """The last failure of a pod; it stays after the cause is gone."""
 
@@ -224,6 +235,8 @@ class ModelServiceStatus(Report):
     """Revisions of the pod template."""
     startup: Startup = Startup()
     """How long the newest ready pod took to become ready, by step."""
+    startups: Annotated[list[Start], Field(max_length=5), Atomic()] = []
+    """The last five starts, newest first; of pods that started together the newest."""
     last_failure: LastFailure = LastFailure()
     """The last failure of a pod; it stays after the cause is gone."""
     children: Annotated[list[Child], Field(max_length=64), Atomic()] = []
