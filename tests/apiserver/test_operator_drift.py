@@ -8,7 +8,8 @@ import pytest
 
 from modelservice_operator.kube.resources import MODEL_SERVICE
 from tests.cluster import Cluster
-from tests.support.operators import Operators, describe
+from tests.support.audit import describe
+from tests.support.operators import Operators
 from tests.support.polling import until_async
 from tests.support.team import Team
 
