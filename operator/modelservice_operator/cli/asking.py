@@ -25,7 +25,7 @@ class Given:
     texts: tuple[str, ...] = ()
     image: str = ""
     audio: str = ""
-    context: str = ""
+    passage: str = ""
     labels: tuple[str, ...] = ()
     documents: tuple[str, ...] = ()
 
@@ -48,7 +48,7 @@ _WAYS: Final[dict[str, str]] = {
     "text": 'a text: try NAME "some text"',
     "image": "an image: try NAME picture.png",
     "audio": "a recording: try NAME speech.wav",
-    "context": "the text to look in: --context TEXT",
+    "passage": "the text to look in: --passage TEXT",
     "labels": "the labels to choose from: --label ONE --label TWO",
     "documents": "the documents to rank: --document TEXT --document TEXT",
 }
@@ -57,7 +57,7 @@ _FIELDS: Final[dict[str, dict[str, str]]] = {
     "text_or_pair": {"text": "text"},
     "masked": {"text": "text"},
     "candidates": {"text": "text", "candidate_labels": "labels"},
-    "question": {"question": "text", "context": "context"},
+    "question": {"question": "text", "context": "passage"},
     "query": {"query": "text", "documents": "documents"},
     "picture_prompt": {"prompt": "text"},
     "image": {"image": "image"},

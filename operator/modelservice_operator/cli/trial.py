@@ -30,7 +30,7 @@ KEY_VARIABLE: Final = "MODELSERVICE_API_KEY"
 @service_name
 @click.argument("words", metavar="INPUT...", nargs=-1)
 @click.option("--model", "adapter", help="Adapter or other name of the model to ask; default: the model.")
-@click.option("--context", default="", help="Text to look for the answer in, for question answering.")
+@click.option("--passage", default="", help="Text to look for the answer in, for question answering.")
 @click.option("--label", "labels", multiple=True, help="Label to choose from, for zero-shot tasks; repeat it.")
 @click.option("--document", "documents", multiple=True, help="Document to rank, for reranking; repeat it.")
 @click.option("--max-tokens", type=click.IntRange(min=1), default=256, show_default=True, help="Most tokens to write.")

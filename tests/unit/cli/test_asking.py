@@ -32,7 +32,7 @@ def _card(task: str, reads: str) -> dict[str, Any]:
             Given(("a",), labels=("x", "y")),
             {"text": "a", "candidate_labels": ("x", "y")},
         ),
-        ("question-answering", "question", Given(("who?",), context="me"), {"question": "who?", "context": "me"}),
+        ("question-answering", "question", Given(("who?",), passage="me"), {"question": "who?", "context": "me"}),
         ("rerank", "query", Given(("q",), documents=("d",)), {"query": "q", "documents": ("d",)}),
         ("image-classification", "image", Given(image=IMAGE), {"image": IMAGE}),
         ("automatic-speech-recognition", "audio", Given(audio=AUDIO), {"audio": AUDIO}),
@@ -69,7 +69,7 @@ def test_image_goes_before_the_text_when_the_model_reads_both() -> None:
 @pytest.mark.parametrize(
     ("card", "given", "words"),
     [
-        (_card("question-answering", "question"), Given(("who?",)), "--context TEXT"),
+        (_card("question-answering", "question"), Given(("who?",)), "--passage TEXT"),
         (_card("zero-shot-classification", "candidates"), Given(("a",)), "--label ONE"),
         (_card("rerank", "query"), Given(("a",)), "--document TEXT"),
         (_card("image-classification", "image"), Given(("a",)), "try NAME picture.png"),
