@@ -12,7 +12,13 @@ from tests.cluster import Cluster, ClusterError, binaries
 GPUS = 128
 """Of one node."""
 PODS = 512
-STAGES = ("node/fast/node-initialize.yaml", "pod/fast/pod-ready.yaml", "pod/fast/pod-delete.yaml")
+STAGES = (
+    "node/fast/node-initialize.yaml",
+    "node/heartbeat/node-heartbeat.yaml",
+    "pod/fast/pod-ready.yaml",
+    "pod/fast/pod-delete.yaml",
+)
+"""Without the heartbeat the nodes count as lost after 50 s, and no pod on them as ready."""
 
 
 def _node(index: int) -> dict[str, Any]:
