@@ -131,10 +131,10 @@ async def test_pods_go_and_come_back_when_a_service_is_suspended_and_resumed(ope
         deployment = await team.get("Deployment", "chat")
         return deployment is not None and deployment["spec"]["replicas"] == number
 
-    await until_async(lambda: replicas_are(0), 5)
+    await until_async(lambda: replicas_are(0), 20)
     await team.change(MODEL_SERVICE.kind, "chat", lambda body: body["spec"].update(suspend=False))
     await team.expect_children(*BASIC, "HorizontalPodAutoscaler", name="chat")
-    await until_async(lambda: replicas_are(1), 5)
+    await until_async(lambda: replicas_are(1), 20)
     assert await team.condition("chat", "Suspended") == {}
 
 
@@ -158,4 +158,4 @@ async def test_pod_template_is_merged_and_its_mistakes_are_told(operators: Opera
     async def alone() -> bool:
         return [container["name"] for container in (await _pod(team, "chat"))["spec"]["containers"]] == ["server"]
 
-    await until_async(alone, 5)
+    await until_async(alone, 20)

@@ -92,7 +92,7 @@ class Team:
                 continue
         return found
 
-    async def expect_children(self, *kinds: str, name: str, seconds: float = 10.0) -> None:
+    async def expect_children(self, *kinds: str, name: str, seconds: float = 20.0) -> None:
         """Wait until exactly these children of `name` exist."""
         wanted = {(kind, name) for kind in kinds}
 
