@@ -41,6 +41,7 @@ from modelservice_operator.domain import (
     project,
     rejected_status,
     remember,
+    server_of,
 )
 from modelservice_operator.engine.cache import Cache
 from modelservice_operator.engine.workers import Outcome
@@ -177,7 +178,7 @@ class Reconciler:
     def _runtime_report(self, seen: Observation) -> tuple[RuntimeReport | None, float]:
         """The report of the newest ready pod, and how long the status may wait for it."""
         pod = newest_ready(seen.pods)
-        if pod is None or (seen.profile is not None and seen.profile.spec.server is not None):
+        if pod is None or server_of(seen.profile) is not None:
             return None, 0.0
         uid = pod["metadata"]["uid"]
         self._reports.want(seen.key, uid, str(pod["status"].get("podIP") or ""))

@@ -7,6 +7,7 @@ from .cache import claim_named_in
 from .canary import settle_revisions
 from .desired import desired, missing_kinds
 from .diagnose import Diagnosis, diagnose
+from .engines import server_of
 from .errors import SpecError, read_profile, read_service
 from .facts import ChildSpec, Claim, Facts
 from .idle import AWAKE, UNKNOWN, Door, Rest, Stillness, idle_seconds, judge_rest
@@ -72,5 +73,6 @@ __all__ = [
     "rejected_status",
     "remember",
     "report_drift",
+    "server_of",
     "settle_revisions",
 ]

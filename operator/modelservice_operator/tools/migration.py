@@ -104,7 +104,11 @@ _KUBEAI: Final[Sequence[Row]] = (
         "model.uri",
         "hf, s3, gs and pvc as they are; `ollama://` models are named by their hub repository instead",
     ),
-    ("engine", "", "one server for all tasks"),
+    (
+        "engine",
+        "runtime.profileRef.name",
+        "one server for all tasks; a RuntimeProfile with `spec.server` for vLLM and others",
+    ),
     ("features", "model.task", "found from the model; set it only where its files leave it open"),
     (
         "resourceProfile: NAME:COUNT",
