@@ -8,13 +8,10 @@ than one that repairs itself, and the other replica leads meanwhile.
 
 import asyncio
 import logging
-import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
-
-import uvloop
 
 from modelservice_operator import __version__
 from modelservice_operator.api.activator import SERVICE_NAME
@@ -43,14 +40,13 @@ from modelservice_operator.kube.resources import MODEL_SERVICE, RUNTIME_PROFILE,
 from modelservice_operator.kube.slices import Slices
 from modelservice_operator.kube.watch import Watch
 from modelservice_operator.observability.health import LOOP_LAG_LIMIT, HealthServer, LoopWatch
-from modelservice_operator.observability.logs import configure_logs
 from modelservice_operator.observability.metrics import Metrics
 from modelservice_operator.observability.scrape import Scraper
+from modelservice_operator.process import run_in_cluster
 from modelservice_operator.settings import Settings
 
 log = logging.getLogger(__name__)
 
-EXIT_CANNOT_START = 69
 DRAIN_SECONDS = 20.0
 RECONCILE_DEADLINE = 60.0
 FURTHER_LOOKS = (5.0, 20.0, 60.0)
@@ -63,18 +59,11 @@ replaces their storage, and a watch of the old one stays silent until it is clos
 
 def serve(settings: Settings) -> int:
     """Run the operator until SIGTERM or SIGINT; return the exit status."""
-    configure_logs(settings.log_level)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(settings))
+    return run_in_cluster(settings.kubeconfig, settings.log_level, partial(_serve, settings))
 
 
-async def _serve(settings: Settings) -> int:
+async def _serve(settings: Settings, login: Login) -> int:
     stop = asyncio.Event()
-    try:
-        login = await Login.load(settings.kubeconfig, os.environ)
-    except Exception as error:
-        log.error("Cannot log in to a cluster: %s. Give --kubeconfig, or run in a pod with a service account", error)
-        return EXIT_CANNOT_START
     operator = Operator(settings, login)
     operator.catch_signals(stop)
     try:
@@ -141,7 +130,6 @@ class Operator:
         await self._scraper.close()
         await self.api.close()
         await self._lease_api.close()
-        self._login.close()
 
     def _build_elector(self) -> None:
         settings = self._settings

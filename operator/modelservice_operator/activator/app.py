@@ -7,12 +7,11 @@ node knows, waits for what it holds, and only then ends.
 import asyncio
 import json
 import logging
-import os
 import resource
 import signal
+from functools import partial
 from typing import Final
 
-import uvloop
 from aiohttp import web
 
 from modelservice_operator import __version__
@@ -33,11 +32,10 @@ from modelservice_operator.kube.errors import ApiError, Conflict
 from modelservice_operator.kube.resources import OURS, child_resource
 from modelservice_operator.kube.slices import Slices
 from modelservice_operator.observability.health import HealthServer
-from modelservice_operator.observability.logs import configure_logs
+from modelservice_operator.process import run_in_cluster
 
 log = logging.getLogger(__name__)
 
-EXIT_CANNOT_START: Final = 69
 AGENT: Final = "modelservice-activator"
 LEAVING_SECONDS: Final = 10.0
 """How long new requests may still come after the pod has said that it ends."""
@@ -45,24 +43,16 @@ LEAVING_SECONDS: Final = 10.0
 
 def serve(settings: ActivatorSettings) -> int:
     """Run until SIGTERM or SIGINT; return the exit status."""
-    configure_logs(settings.log_level)
     _raise_limit_of_files()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(settings))
+    return run_in_cluster(settings.kubeconfig, settings.log_level, partial(_serve, settings))
 
 
-async def _serve(settings: ActivatorSettings) -> int:
-    try:
-        login = await Login.load(settings.kubeconfig, os.environ)
-    except Exception as error:
-        log.error("Cannot log in to a cluster: %s. Give --kubeconfig, or run in a pod with a service account", error)
-        return EXIT_CANNOT_START
+async def _serve(settings: ActivatorSettings, login: Login) -> int:
     activator = Activator(settings, login)
     try:
         return await activator.run()
     finally:
         await activator.close()
-        login.close()
 
 
 class Activator:

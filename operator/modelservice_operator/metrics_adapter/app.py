@@ -6,12 +6,11 @@ built anew. A cluster that has another provider of the group is left alone.
 
 import asyncio
 import logging
-import os
 import signal
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import uvloop
 from aiohttp import web
 
 from modelservice_operator import __version__
@@ -23,12 +22,11 @@ from modelservice_operator.metrics_adapter.settings import AdapterSettings
 from modelservice_operator.metrics_adapter.source import PodMetrics
 from modelservice_operator.metrics_adapter.trust import FrontProxy, NoFrontProxy, read_front_proxy, server_context
 from modelservice_operator.observability.health import HealthServer
-from modelservice_operator.observability.logs import configure_logs
 from modelservice_operator.observability.metrics import Metrics
+from modelservice_operator.process import run_in_cluster
 
 log = logging.getLogger(__name__)
 
-EXIT_CANNOT_START = 69
 LOOK_SECONDS = 30.0
 RETRY_SECONDS = 2.0
 AGENT = "modelservice-metrics-adapter"
@@ -44,26 +42,18 @@ class Material:
 
 def serve(settings: AdapterSettings) -> int:
     """Run until SIGTERM or SIGINT; return the exit status."""
-    configure_logs(settings.log_level)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(settings))
+    return run_in_cluster(settings.kubeconfig, settings.log_level, partial(_serve, settings))
 
 
-async def _serve(settings: AdapterSettings) -> int:
+async def _serve(settings: AdapterSettings, login: Login) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    try:
-        login = await Login.load(settings.kubeconfig, os.environ)
-    except Exception as error:
-        log.error("Cannot log in to a cluster: %s. Give --kubeconfig, or run in a pod with a service account", error)
-        return EXIT_CANNOT_START
     adapter = Adapter(settings, login)
     try:
         await adapter.run(stop)
     finally:
         await adapter.close()
-        login.close()
     return 0
 
 
