@@ -135,7 +135,11 @@ async def test_pods_go_and_come_back_when_a_service_is_suspended_and_resumed(ope
     await team.change(MODEL_SERVICE.kind, "chat", lambda body: body["spec"].update(suspend=False))
     await team.expect_children(*BASIC, "HorizontalPodAutoscaler", name="chat")
     await until_async(lambda: replicas_are(1), 20)
-    assert await team.condition("chat", "Suspended") == {}
+
+    async def suspended_is_gone() -> bool:
+        return await team.condition("chat", "Suspended") == {}
+
+    await until_async(suspended_is_gone, 20)
 
 
 async def test_pod_template_is_merged_and_its_mistakes_are_told(operators: Operators, team: Team) -> None:
