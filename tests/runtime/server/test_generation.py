@@ -243,7 +243,7 @@ LONG = {"prompt": "a", "max_tokens": 250, "temperature": 1.0, "seed": 1}
 def leave_stream(server: RunningServer) -> None:
     with server.http.stream("POST", "/v1/completions", json={"model": "tiny", **LONG, "stream": True}) as response:
         next(response.iter_lines())
-        assert server.stats()["running"] == 1
+        wait_until(lambda: server.stats()["running"] == 1, "the request runs")
 
 
 def leave_unary(server: RunningServer) -> None:
