@@ -25,7 +25,7 @@ EVERY_OPTION = {
 }
 CHILDREN = sorted((ROOT / "tests" / "golden").glob("*.yaml"))
 FOLDERS_ON_NODES = "DaemonSet/modelservice-node-cache"
-"""It has the kubelet make folders on the node's disk, which only a hostPath can; it may run in a namespace of its own."""
+"""It has the kubelet make folders on the node's disk, as only a hostPath can; it may run in a namespace of its own."""
 SIDECARS = {"proxy"}
 """Containers that a golden file's `podTemplate` adds: what is in them is the user's."""
 
