@@ -25,8 +25,8 @@ quickstart: ## a cluster, the operator, a model and its answer, from nothing
 test: lint verify ## every check and every test, on a real API server and a real node
 	@$(dev)/python -m pytest -q -m "not thorough"
 
-test-faults: ## every fault of the operator's bench
-	@$(dev)/python -m pytest -q tests/faults
+test-faults: ## every fault of the operator's bench, and the long form of the fuzz tests
+	@bin=$(dev); $$bin/python -m pytest -q tests/faults && $$bin/python -m pytest -q -m thorough tests/unit tests/runtime/media tests/runtime/sources
 
 lint: ## style, types, import contracts
 	@bin=$(dev); $$bin/ruff check . && $$bin/ruff format --check . && $$bin/mypy && $$bin/lint-imports

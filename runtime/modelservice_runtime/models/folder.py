@@ -4,13 +4,13 @@ File names, config.json and the headers of the weights tell enough to refuse mos
 do instead, seconds before torch would fail with less to say.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from modelservice_runtime.errors import UnusableModel
+from modelservice_runtime.sources.documents import parse_json
 from modelservice_runtime.sources.inspect import ModelCard, inspect_folder, read_config
 
 CHECKPOINT_DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
@@ -83,8 +83,8 @@ def read_json_list(path: Path) -> list[dict[str, Any]] | None:
 
 def _parse(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path)
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UnusableModel(f"{path} cannot be read as JSON: {error}") from None

@@ -66,7 +66,7 @@ class CalledFunction(StrictBody):
     def _is_object(cls, value: str) -> str:
         try:
             parsed = json.loads(value or "{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             parsed = None
         if not isinstance(parsed, dict):
             raise ValueError("must be a JSON object as text")

@@ -5,17 +5,18 @@ few kilobytes tell what a file of any size holds, and whether it is complete.
 """
 
 import json
-import math
 import os
 import struct
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from modelservice_runtime.errors import UnusableModel
 
 MAX_HEADER_BYTES = 100 << 20  # the limit of the safetensors library
+MAX_SIZE = 1 << 63
 DTYPE_NAMES = {
     "F64": "float64",
     "F32": "float32",
@@ -96,14 +97,29 @@ def _parse_header(name: str, raw: bytes) -> list[_Tensor]:
         header = json.loads(raw)
         header.pop("__metadata__", None)
         tensors = [
-            _Tensor(str(entry["dtype"]), math.prod(int(size) for size in entry["shape"]), int(entry["data_offsets"][1]))
+            _Tensor(str(entry["dtype"]), _elements(entry["shape"]), _size(entry["data_offsets"][1]))
             for entry in header.values()
         ]
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(name, f"its header is malformed ({type(error).__name__})") from None
-    if any(tensor.elements < 0 or tensor.end < 0 for tensor in tensors):
-        raise _damaged(name, "its header names negative sizes")
     return tensors
+
+
+def _elements(shape: Any) -> int:
+    """Return how many numbers a tensor holds. Raises ValueError for what is no shape, before it costs much time."""
+    if not isinstance(shape, list):
+        raise ValueError("no shape")
+    total = 1
+    for size in shape:
+        total = _size(total * _size(size))
+    return total
+
+
+def _size(value: Any) -> int:
+    """Return the value. Raises ValueError for what is no number of bytes or elements that a file can hold."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MAX_SIZE:
+        raise ValueError("no size")
+    return value
 
 
 def _damaged(name: str, problem: str) -> UnusableModel:

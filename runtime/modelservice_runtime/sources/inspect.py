@@ -5,7 +5,6 @@ of `inspect` and the server's `/status`. Whatever makes a folder impossible to s
 heavy is imported.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from modelservice_runtime.errors import ModelNotFound, UnusableModel
 from modelservice_runtime.sources import pipelines
 from modelservice_runtime.sources.architecture import architecture_of, task_of
 from modelservice_runtime.sources.context import cache_values_of, max_context_of
+from modelservice_runtime.sources.documents import parse_json, shard_names
 from modelservice_runtime.sources.headers import TensorSummary
 from modelservice_runtime.sources.selection import is_unsafe
 from modelservice_runtime.sources.staging import is_unfinished, read_marker
@@ -127,7 +127,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         return pipelines.read_index(folder)
     path = folder / "config.json"
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = parse_json(path)
     except FileNotFoundError:
         raise UnusableModel(f"{folder} has no config.json") from None
     except (OSError, ValueError) as error:
@@ -157,10 +157,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def _shards(folder: Path) -> list[Path]:
-    try:
-        names = sorted({str(name) for name in json.loads((folder / INDEX).read_text())["weight_map"].values()})
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
-        raise UnusableModel(f"{folder / INDEX} is no safetensors index") from None
+    names = shard_names(folder / INDEX)
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise UnusableModel(f"{folder} lacks {len(missing)} of {len(names)} weight files, among them {missing[0]}")
@@ -172,6 +169,6 @@ def has_chat_template(folder: Path) -> bool:
     if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
         return True
     try:
-        return bool(json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8")).get("chat_template"))
+        return bool(parse_json(folder / "tokenizer_config.json").get("chat_template"))
     except (OSError, ValueError, AttributeError):
         return False

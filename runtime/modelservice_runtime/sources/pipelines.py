@@ -1,12 +1,12 @@
 """Folders of diffusers: a pipeline of several models, each in a folder of its own, named by `model_index.json`."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from modelservice_runtime.errors import UnusableModel
+from modelservice_runtime.sources.documents import parse_json
 from modelservice_runtime.sources.selection import is_unsafe
 from modelservice_runtime.sources.variants import NOT_LOADED, PIPELINE_INDEX, choose_weights, count_shards
 
@@ -56,7 +56,7 @@ def weight_files(folder: Path) -> list[Path]:
 def read_index(folder: Path) -> dict[str, Any]:
     """Read model_index.json. Raises UnusableModel when it is no JSON object."""
     try:
-        index = json.loads((folder / PIPELINE_INDEX).read_text(encoding="utf-8"))
+        index = parse_json(folder / PIPELINE_INDEX)
     except (OSError, ValueError) as error:
         raise UnusableModel(f"{folder / PIPELINE_INDEX} cannot be read: {error}") from None
     if not isinstance(index, dict):

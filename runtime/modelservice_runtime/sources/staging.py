@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from modelservice_runtime.errors import BadSettings, DiskFull
+from modelservice_runtime.sources.documents import parse_json
 
 STAGE: Final = ".partial"
 MARKER: Final = ".modelservice.json"
@@ -41,7 +42,7 @@ def read_marker(folder: Path) -> Marker | None:
     if is_unfinished(folder):
         return None
     try:
-        return Marker(**json.loads((folder / MARKER).read_text(encoding="utf-8")))
+        return Marker(**parse_json(folder / MARKER))
     except (OSError, ValueError, TypeError):
         return None
 
@@ -132,7 +133,7 @@ def publish(folder: Path, marker: Marker) -> None:
 
 def _files_of_earlier_fetch(folder: Path) -> list[str]:
     try:
-        return list(json.loads((folder / MARKER).read_text(encoding="utf-8"))["files"])
+        return list(parse_json(folder / MARKER)["files"])
     except (OSError, ValueError, KeyError, TypeError):
         return []
 

@@ -10,7 +10,6 @@ revision, so that a changed file shows as another revision. `HTTP_AUTHORIZATION`
 `Authorization` to the address's own host, and never along with a redirect to another one.
 """
 
-import json
 import logging
 import os
 import shutil
@@ -19,13 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from modelservice_runtime.errors import BadSettings, ChecksumMismatch, ModelNotFound, NotAllowed, UnusableModel
+from modelservice_runtime.errors import BadSettings, ChecksumMismatch, ModelNotFound, NotAllowed
 from modelservice_runtime.sources.address import WebAddress
 from modelservice_runtime.sources.archive import ARCHIVE_SUFFIXES, extract_archive
+from modelservice_runtime.sources.documents import shard_names
 from modelservice_runtime.sources.inspect import ModelCard
 from modelservice_runtime.sources.progress import Progress, folder_bytes
 from modelservice_runtime.sources.retry import Retry
-from modelservice_runtime.sources.selection import is_unsafe, select_files
+from modelservice_runtime.sources.selection import select_files
 from modelservice_runtime.sources.staging import Marker, disk_errors, is_current, open_stage, publish, require_space
 from modelservice_runtime.sources.transfer import Remote, open_client, sha256_of, transfer
 
@@ -126,7 +126,7 @@ class _Download:
         main = self._stage / self._address.filename
         self._fetch_main(main)
         if main.name.endswith(INDEX_SUFFIX):
-            for shard in _shards_of(main):
+            for shard in shard_names(main):
                 self._fetch_beside(shard, required=True)
         present = [path.relative_to(self._stage).as_posix() for path in self._stage.rglob("*") if path.is_file()]
         return list(select_files(present, include, exclude))
@@ -160,14 +160,3 @@ class _Download:
         except (ModelNotFound, NotAllowed):  # some stores answer 403 for what does not exist
             if required:
                 raise
-
-
-def _shards_of(index: Path) -> list[str]:
-    try:
-        names = sorted({str(name) for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise UnusableModel(f"{index.name} is no safetensors index") from None
-    wrong = [name for name in names if "/" in name or is_unsafe(name) or not name.endswith(".safetensors")]
-    if wrong:
-        raise UnusableModel(f"{index.name} names {wrong[0]!r}, which is no safetensors file beside it")
-    return names

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from modelservice_runtime.protocols.openai_tools import CalledFunction
 from modelservice_runtime.protocols.tool_calls import ToolReader
 
 NAMES = ("add", "stop")
@@ -51,3 +52,9 @@ def test_only_the_first_call_counts_when_calls_may_not_be_parallel() -> None:
     reader = ToolReader(NAMES, parallel=False)
     reader.push('[TOOL_CALLS][{"name": "add", "arguments": {}}, {"name": "stop", "arguments": {}}]')
     assert [call.name for call in reader.finish()[1]] == ["add"]
+
+
+@pytest.mark.parametrize("arguments", ["[1]", "{", "[" * 100_000, '{"a":' * 100_000])
+def test_arguments_are_refused_when_they_are_no_object_or_nested_without_end(arguments: str) -> None:
+    with pytest.raises(ValueError, match="must be a JSON object as text"):
+        CalledFunction.model_validate({"name": "add", "arguments": arguments})
