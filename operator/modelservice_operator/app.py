@@ -22,6 +22,7 @@ from modelservice_operator.controller.keys import Key
 from modelservice_operator.controller.ports import Ports
 from modelservice_operator.controller.reconcile import Reconciler
 from modelservice_operator.controller.reports import RuntimeReports
+from modelservice_operator.controller.usage import Usage
 from modelservice_operator.domain import Facts
 from modelservice_operator.engine.backoff import Backoff
 from modelservice_operator.engine.cache import Cache
@@ -87,7 +88,9 @@ class Operator:
         self._lease_api = KubernetesApi(login, self.metrics.requested)
         self.queue: WorkQueue[Key] = WorkQueue(metrics=self.metrics)
         self._scraper = Scraper()
-        self.intake = Intake(self.cache, self.queue, self.metrics.watched)
+        self.usage = Usage(self.metrics)
+        self.metrics.before_render(self.usage.settle)
+        self.intake = Intake(self.cache, self.queue, self.metrics.watched, self.usage)
         self._build_elector()
         self._build_watches()
         self._build_doormen()
@@ -249,6 +252,7 @@ class Operator:
 
     def _on_leadership(self, leads: bool) -> None:
         self.metrics.leads(leads)
+        self.usage.lead(leads)
         self.gate.set("leader", leads)
         if leads:
             self.resync.ask()

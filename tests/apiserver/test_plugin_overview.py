@@ -40,7 +40,7 @@ async def test_fleet_and_progress_are_told_while_a_model_becomes_ready(
 ) -> None:
     assert (await plugin.run("status", "-o", "json")).document == []
     kubelet = Kubelet(served_control_plane, team.namespace)
-    operators.start_leader()
+    leader = operators.start_leader()
     await team.create("chat", **GPU)
     await kubelet.expect("")
     await team.expect_condition("chat", "RuntimeReady", "False", "Starting")
@@ -59,9 +59,15 @@ async def test_fleet_and_progress_are_told_while_a_model_becomes_ready(
     (chat,) = (await plugin.run("models", "--gpu-price", "1.5", "-o", "json")).document
     assert (chat["is_ready"], chat["gpus"], chat["memory_bytes"], chat["hourly_cost"]) == (True, 2, 3 << 30, 3.0)
     assert (chat["model"], chat["ready_replicas"], chat["wanted_replicas"]) == ("pvc://tests/tiny", 1, "1")
+    assert chat["gpu_hours"] > 0
     header, row = (await plugin.run("models")).text.splitlines()
-    assert header.split() == ["NAMESPACE", "NAME", "READY", "STATUS", "REPLICAS", "GPUS", "MEMORY", "MODEL", "SIZE"]
+    columns = ["NAMESPACE", "NAME", "READY", "STATUS", "REPLICAS", "GPUS", "GPU-H", "MEMORY", "START", "MODEL", "SIZE"]
+    assert header.split() == columns
     assert row.split()[:6] == [team.namespace, "chat", "True", "Ready", "1/1", "2"]
+    owner = f'modelservice="chat",modelservice_namespace="{team.namespace}"'
+    held = f'modelservice_operator_accelerator_seconds_total{{{owner},resource="nvidia.com/gpu"}}'
+    assert leader.metric(held) > 0
+    assert leader.metric("modelservice_operator_start_seconds_count") == 1
 
 
 async def test_bundle_has_what_helps_and_no_secret(

@@ -3,15 +3,16 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
 from modelservice_operator.api.names import LABEL_NAME
 from modelservice_operator.api.quantity import parse_quantity
-from modelservice_operator.domain.diagnose import requested_accelerators
-from modelservice_operator.domain.tree import Tree, branch, items, number, text
+from modelservice_operator.domain.pods import condition
+from modelservice_operator.domain.tree import Tree, branch, items, moment, number, seconds, text
+from modelservice_operator.domain.usage import devices_asked, devices_held, has_ended
 
-_ENDED: Final = ("Succeeded", "Failed")
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -20,7 +21,8 @@ class Member:
     """One ModelService.
 
     `memory_bytes` and `gpus` are what its pods have asked for together, those without a node included; `hourly_cost` is
-    that of the GPUs, where a price is known.
+    that of the GPUs, where a price is known. `gpu_hours` is for how long the pods that exist now have held GPUs, times
+    their number; `start_seconds` how long the newest start took, None before the first.
     """
 
     namespace: str
@@ -37,25 +39,27 @@ class Member:
     task: str
     model_bytes: int
     hourly_cost: float | None = None
+    gpu_hours: float = 0.0
+    start_seconds: float | None = None
 
 
-def take_stock(services: Iterable[Tree], pods: Iterable[Tree], gpu_price: float | None) -> list[Member]:
+def take_stock(services: Iterable[Tree], pods: Iterable[Tree], gpu_price: float | None, now: datetime) -> list[Member]:
     """The members, by namespace and name. `gpu_price` is for one GPU and hour."""
     by_owner: dict[tuple[str, str], list[Tree]] = defaultdict(list)
     for pod in pods:
         owner = text(pod, "metadata", "labels", LABEL_NAME)
-        if owner and text(pod, "status", "phase") not in _ENDED:
+        if owner and not has_ended(pod):
             by_owner[text(pod, "metadata", "namespace"), owner].append(pod)
-    members = [_member(service, by_owner, gpu_price) for service in services]
+    members = [_member(service, by_owner, gpu_price, now) for service in services]
     return sorted(members, key=lambda member: (member.namespace, member.name))
 
 
-def _member(service: Tree, pods: dict[tuple[str, str], list[Tree]], gpu_price: float | None) -> Member:
+def _member(service: Tree, pods: dict[tuple[str, str], list[Tree]], gpu_price: float | None, now: datetime) -> Member:
     namespace, name = (text(service, "metadata", key) for key in ("namespace", "name"))
     status = branch(service, "status")
     ready = next((entry for entry in items(status, "conditions") if text(entry, "type") == "Ready"), {})
     mine = pods.get((namespace, name), [])
-    gpus = sum(map(_gpus, mine))
+    gpus = sum(sum(devices_asked(pod).values()) for pod in mine)
     return Member(
         namespace=namespace,
         name=name,
@@ -71,6 +75,8 @@ def _member(service: Tree, pods: dict[tuple[str, str], list[Tree]], gpu_price: f
         task=text(status, "model", "task"),
         model_bytes=number(status, "model", "sizeBytes"),
         hourly_cost=None if gpu_price is None else gpus * gpu_price,
+        gpu_hours=round(sum(_gpu_hours(pod, now) for pod in mine), 2),
+        start_seconds=seconds(status, "startup", "totalSeconds"),
     )
 
 
@@ -78,20 +84,21 @@ def _is_current(service: Tree) -> bool:
     return number(service, "status", "observedGeneration") >= number(service, "metadata", "generation")
 
 
-def _gpus(pod: Tree) -> int:
-    names = requested_accelerators(pod)
-    return int(sum(_asked(container, name) for container in items(pod, "spec", "containers") for name in names))
+def _gpu_hours(pod: Tree, now: datetime) -> float:
+    placed = moment(condition(pod, "PodScheduled"), "lastTransitionTime")
+    held = sum(devices_held(pod).values())
+    return held * max(0.0, (now - placed).total_seconds()) / 3600 if placed else 0.0
 
 
 def _memory(pod: Tree) -> int:
     """What the scheduler reserves: the containers together, or an init container that needs more."""
-    running = sum(_asked(container, "memory") for container in items(pod, "spec", "containers"))
-    return int(max([running, *(_asked(container, "memory") for container in items(pod, "spec", "initContainers"))]))
+    running = sum(map(_memory_asked, items(pod, "spec", "containers")))
+    return int(max([running, *map(_memory_asked, items(pod, "spec", "initContainers"))]))
 
 
-def _asked(container: Tree, resource: str) -> Decimal:
+def _memory_asked(container: Tree) -> Decimal:
     resources = branch(container, "resources")
-    found = branch(resources, "requests").get(resource) or branch(resources, "limits").get(resource) or 0
+    found = branch(resources, "requests").get("memory") or branch(resources, "limits").get("memory") or 0
     try:
         return parse_quantity(found)
     except ValueError:
@@ -101,13 +108,14 @@ def _asked(container: Tree, resource: str) -> Decimal:
 def table(members: Sequence[Member]) -> list[list[str]]:
     """Header, rows and, of more than one, the sum."""
     priced = any(member.hourly_cost is not None for member in members)
-    header = ["NAMESPACE", "NAME", "READY", "STATUS", "REPLICAS", "GPUS", "MEMORY", "MODEL", "SIZE"]
+    header = ["NAMESPACE", "NAME", "READY", "STATUS", "REPLICAS", "GPUS", "GPU-H", "MEMORY", "START", "MODEL", "SIZE"]
     rows = [header, *map(_row, members)]
     if len(members) > 1:
         gpus, memory = sum(member.gpus for member in members), sum(member.memory_bytes for member in members)
         ready = f"{sum(member.is_ready for member in members)}/{len(members)}"
         replicas = str(sum(member.ready_replicas for member in members))
-        rows.append(["", "(all)", ready, "", replicas, str(gpus), human_bytes(memory), "", ""])
+        hours = f"{sum(member.gpu_hours for member in members):.1f}"
+        rows.append(["", "(all)", ready, "", replicas, str(gpus), hours, human_bytes(memory), "", "", ""])
     if priced:
         costs = [member.hourly_cost or 0.0 for member in members]
         told = ["COST/H", *(f"{cost:.2f}" for cost in costs), *([f"{sum(costs):.2f}"] if len(members) > 1 else [])]
@@ -124,7 +132,9 @@ def _row(member: Member) -> list[str]:
         member.reason,
         replicas,
         str(member.gpus),
+        f"{member.gpu_hours:.1f}",
         human_bytes(member.memory_bytes),
+        "" if member.start_seconds is None else f"{member.start_seconds:.0f} s",
         member.model,
         human_bytes(member.model_bytes),
     ]

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 
 import click
 
@@ -18,7 +19,8 @@ from modelservice_operator.kube.resources import MODEL_SERVICE, POD
 async def models(session: Session, gpu_price: float | None) -> int:
     """List all ModelServices with model, replicas, memory, GPUs and cost; with -n those of one namespace.
 
-    Memory and GPUs are what the pods ask for, whether they run or wait for a node.
+    Memory and GPUs are what the pods ask for, whether they run or wait for a node. GPU-H are the GPU-hours of the pods
+    that exist now, START is how long the newest start took.
     """
     members = await look_at_fleet(session, gpu_price)
     if session.is_json:
@@ -44,4 +46,4 @@ async def look_at_fleet(session: Session, gpu_price: float | None = None) -> lis
 
 async def _take_stock(session: Session, namespace: str, gpu_price: float | None) -> list[Member]:
     services = await list_all(session.api, MODEL_SERVICE, namespace)
-    return take_stock(services, await list_all(session.api, POD, namespace), gpu_price)
+    return take_stock(services, await list_all(session.api, POD, namespace), gpu_price, datetime.now(UTC))

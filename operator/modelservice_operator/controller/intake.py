@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from modelservice_operator.controller.keys import Key, parent_of
+from modelservice_operator.controller.usage import Usage
 from modelservice_operator.domain import claim_named_in, project
 from modelservice_operator.engine.cache import Cache, ObjectId, Record
 from modelservice_operator.engine.queue import Priority, WorkQueue
@@ -31,12 +32,13 @@ def record_of(resource: Resource, raw: Mapping[str, Any]) -> Record:
 
 
 class Intake:
-    """Feeds the cache and asks the queue for work."""
+    """Feeds the cache and asks the queue for work. `usage` looks at what the cluster says, not at our own writes."""
 
-    def __init__(self, cache: Cache, queue: WorkQueue[Key], watched: Callable[[str], None]) -> None:
+    def __init__(self, cache: Cache, queue: WorkQueue[Key], watched: Callable[[str], None], usage: Usage) -> None:
         self._cache = cache
         self._queue = queue
         self._watched = watched
+        self._usage = usage
 
     def on_event(self, resource: Resource, type_: str, raw: dict[str, Any]) -> None:
         """Take one event of a watch stream."""
@@ -45,10 +47,12 @@ class Intake:
         if type_ == "DELETED":
             known = self._cache.delete(record.id, record.uid, record.version)
             if known is not None:
+                self._usage.forget(known)
                 self.ask_for(known, Priority.CHANGE)
             return
         known = self._cache.get(record.id)
         if self._cache.upsert(record):
+            self._usage.see(record)
             fresh = type_ == "LISTED" or (known is None and resource.kind == MODEL_SERVICE.kind)
             self.ask_for(record, Priority.ROUTINE if fresh else Priority.CHANGE)
             if known is not None and known.parent != record.parent:
@@ -61,7 +65,12 @@ class Intake:
         return record
 
     def on_resync(self, record: Record) -> None:
-        """Take a record that a complete list corrected."""
+        """Take a record that a complete list corrected, or found to be gone."""
+        kept = self._cache.get(record.id)
+        if kept is not None and kept.uid == record.uid:
+            self._usage.see(record)
+        else:
+            self._usage.forget(record)
         self.ask_for(record, Priority.ROUTINE)
 
     def ask_for(self, record: Record, priority: Priority) -> None:

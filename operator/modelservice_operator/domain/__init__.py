@@ -20,6 +20,7 @@ from .revisions import choose_revision, keeps_revisions, kept_accounts
 from .room import looks_for_room
 from .schedules import follow_schedules
 from .status import compute_status, is_urgent, patience, rejected_status
+from .usage import devices_held, is_before_start, start_seconds
 from .world import ApplyResults, Failure, ObservedState, RuntimeReport, look_at
 
 __all__ = [
@@ -50,9 +51,11 @@ __all__ = [
     "claim_named_in",
     "compute_status",
     "desired",
+    "devices_held",
     "diagnose",
     "follow_schedules",
     "idle_seconds",
+    "is_before_start",
     "is_ready",
     "is_urgent",
     "judge_rest",
@@ -75,4 +78,5 @@ __all__ = [
     "report_drift",
     "server_of",
     "settle_revisions",
+    "start_seconds",
 ]

@@ -1,4 +1,7 @@
-"""Prometheus metrics of the operator. Labels are kinds, verbs, codes and reasons, never the names of objects.
+"""Prometheus metrics of the operator. Labels are kinds, verbs, codes and reasons.
+
+Names of ModelServices are labels of one metric only, the use of accelerators: a series for each that holds some, which
+ends with it.
 
 One `Metrics` holds a registry of its own, so that a test (or a second operator in one process) starts at zero. It
 implements the small metric Protocols of the engine by name.
@@ -15,6 +18,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 PREFIX = "modelservice_operator"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+START_SECONDS = (2, 5, 10, 20, 30, 60, 120, 180, 300, 600, 900, 1800, 3600)
 
 
 class Metrics:
@@ -51,6 +55,38 @@ class Metrics:
         )
         self._cached = Gauge(f"{PREFIX}_cached_objects", "Objects in the cache.", ["kind"], registry=registry)
         self._loop_lag = Gauge(f"{PREFIX}_loop_lag_seconds", "How late the event loop runs.", registry=registry)
+        self._build_usage(registry)
+        self._before: list[Callable[[], None]] = []
+
+    def _build_usage(self, registry: CollectorRegistry) -> None:
+        self._held = Counter(
+            f"{PREFIX}_accelerator_seconds",
+            "Seconds for which the pods of a ModelService held accelerators, times their number.",
+            ["modelservice_namespace", "modelservice", "resource"],
+            registry=registry,
+        )
+        self._starts = Histogram(
+            f"{PREFIX}_start_seconds",
+            "From a pod's place on a node until it is ready.",
+            buckets=START_SECONDS,
+            registry=registry,
+        )
+
+    def before_render(self, settle: Callable[[], None]) -> None:
+        """Call `settle` whenever somebody asks for the metrics, so that what grows with time is told as of now."""
+        self._before.append(settle)
+
+    def held(self, namespace: str, service: str, resource: str, seconds: float) -> None:
+        """Usage: a ModelService held accelerators; `seconds` are those of all devices together."""
+        self._held.labels(namespace, service, resource).inc(seconds)
+
+    def released(self, namespace: str, service: str, resource: str) -> None:
+        """Usage: a ModelService is gone."""
+        self._held.remove(namespace, service, resource)
+
+    def started(self, seconds: float) -> None:
+        """Usage: a pod became ready."""
+        self._starts.observe(seconds)
 
     def added(self) -> None:
         """Engine's queue: a key was added."""
@@ -105,6 +141,8 @@ class Metrics:
 
     def render(self, cached: Callable[[], Mapping[str, int]]) -> bytes:
         """Return the exposition text, with the sizes of the cache as of now."""
+        for settle in self._before:
+            settle()
         for kind, count in cached().items():
             self._cached.labels(kind).set(count)
         return generate_latest(self.registry)

@@ -9,6 +9,7 @@ from modelservice_operator.controller.keys import Key
 from modelservice_operator.controller.ports import Ports
 from modelservice_operator.controller.reconcile import Reconciler
 from modelservice_operator.controller.reports import RuntimeReports
+from modelservice_operator.controller.usage import Usage
 from modelservice_operator.domain import Facts
 from modelservice_operator.engine.backoff import Backoff
 from modelservice_operator.engine.cache import Cache
@@ -17,6 +18,7 @@ from modelservice_operator.engine.resync import Resync
 from modelservice_operator.engine.workers import Outcome
 from modelservice_operator.kube.lister import Lister
 from modelservice_operator.kube.resources import BY_KIND, MODEL_SERVICE, WATCHED
+from modelservice_operator.observability.metrics import Metrics
 from modelservice_operator.observability.scrape import Scraper
 from tests.support.fake_kube import FakeKube
 from tests.support.team import make_modelservice
@@ -62,7 +64,11 @@ class World:
         self.queue: WorkQueue[Key] = WorkQueue(Backoff(base=1000, floor=1000))
         self.leads = True
         self.facts = Facts(default_runtime_image="runtime:1", optional_kinds=frozenset({"ServiceMonitor"}))
-        self.intake = Intake(self.cache, self.queue, lambda kind: None)
+        self.metrics = Metrics()
+        self.usage = Usage(self.metrics, lambda: self.seconds)
+        self.seconds = 0.0
+        self.usage.lead(True)
+        self.intake = Intake(self.cache, self.queue, lambda kind: None, self.usage)
         self.activity = GivenActivity()
         self.reconciler = Reconciler(
             self.kube,
