@@ -238,6 +238,7 @@ VALID = (
                 "args": ["--served-model-name={name}", "--max-model-len={maxContext}", '--json={"a": {"b": 1}}', "{}"],
                 "port": 8000,
                 "probes": {"startup": "/health", "readiness": "/health", "liveness": "/ping?x=1"},
+                "metrics": {"port": 9400, "path": "/metrics", "queueDepth": "vllm:num_requests_waiting", "tokens": ""},
             },
         ),
     ),
@@ -644,6 +645,18 @@ INVALID = (
         profile(image="a/b", server={"probes": {"startup": "health"}}),
         "spec.server.probes.startup",
         "must be a path on the server",
+    ),
+    Row(
+        "a metric with labels",
+        profile(image="a/b", server={"metrics": {"queueDepth": 'waiting{engine="0"}'}}),
+        "spec.server.metrics.queueDepth",
+        "must be the name of a metric without labels",
+    ),
+    Row(
+        "a low port of metrics",
+        profile(image="a/b", server={"metrics": {"port": 90}}),
+        "spec.server.metrics.port",
+        "greater than or equal to 1024",
     ),
     Row("a policy for images", profile(imagePullPolicy="Sometimes"), "spec.imagePullPolicy", "IfNotPresent"),
     Row(

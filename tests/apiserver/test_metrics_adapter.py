@@ -108,8 +108,8 @@ def ports() -> Iterator[list[AdminPort]]:
         port.close()
 
 
-def _pods(cluster: Cluster, team: Team) -> list[dict[str, Any]]:
-    said = cluster.kubectl("get", "pods", "-n", team.namespace, "-l", "modelservice.dev/name=chat", "-o", "json")
+def _pods(cluster: Cluster, team: Team, name: str = "chat") -> list[dict[str, Any]]:
+    said = cluster.kubectl("get", "pods", "-n", team.namespace, "-l", f"modelservice.dev/name={name}", "-o", "json")
     items: list[dict[str, Any]] = json.loads(said)["items"]
     return items
 
@@ -123,9 +123,9 @@ def _make_ready(cluster: Cluster, team: Team, ports: list[AdminPort]) -> None:
             make_pod_ready(cluster, team.namespace, pod["metadata"]["name"], free.pop().address)
 
 
-async def _expect_replicas(team: Team, number: int) -> None:
+async def _expect_replicas(team: Team, number: int, name: str = "chat") -> None:
     async def so() -> bool:
-        deployment = await team.get("Deployment", "chat")
+        deployment = await team.get("Deployment", name)
         return deployment is not None and deployment["status"].get("replicas") == number
 
     await until_async(so, 60, pause=0.2)
@@ -158,6 +158,7 @@ async def test_service_grows_and_shrinks_with_its_queue(
         port.text = exposition(0)
     _make_ready(cluster, team, ports)
     await _expect_replicas(team, 1)
+    await _expect_other_server_to_grow(cluster, team, ports[0].address)
 
     before = adapter.certificate()
     cluster.helm("upgrade", "metrics", str(CHART), "--namespace", adapter.namespace, *OPTIONS)
@@ -165,6 +166,27 @@ async def test_service_grows_and_shrinks_with_its_queue(
     assert before["registered"] == before["ca.crt"]
     with pytest.raises(ClusterError, match="already serves custom"):
         cluster.helm("install", "second", str(CHART), "--namespace", team.namespace, *OPTIONS)
+
+
+async def _expect_other_server_to_grow(cluster: Cluster, team: Team, address: str) -> None:
+    """A server of another make has its metrics elsewhere and calls them otherwise; the same field scales it."""
+    engine = AdminPort(address, "# TYPE vllm:num_requests_waiting gauge\nvllm:num_requests_waiting 7\n", 0)
+    metrics = {"port": engine.port, "path": "/engine", "queueDepth": "vllm:num_requests_waiting"}
+    spec = {"image": "registry.example.com/vllm:1", "server": {"metrics": metrics}}
+    profile = {"apiVersion": "modelservice.dev/v1alpha1", "kind": "RuntimeProfile", "spec": spec}
+    profile["metadata"] = {"name": team.namespace}
+    cluster.kubectl("apply", "-f", "-", input=json.dumps(profile))
+    try:
+        await team.create("other", autoscaling=SCALED, runtime={"profileRef": {"name": team.namespace}})
+        await _expect_replicas(team, 1, "other")
+        (pod,) = _pods(cluster, team, "other")
+        make_pod_ready(cluster, team.namespace, pod["metadata"]["name"], address)
+        await _expect_replicas(team, 2, "other")
+        assert _ask(cluster, team, "vllm:num_requests_waiting") == ["7"]
+        assert engine.path == "/engine"
+    finally:
+        engine.close()
+        cluster.kubectl("delete", "runtimeprofile", team.namespace)
 
 
 async def test_missing_adapter_is_told_and_the_service_goes_on(

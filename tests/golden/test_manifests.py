@@ -97,6 +97,15 @@ def _other_server() -> Case:
     return service.with_spec(runtime={"engine": engine, "args": ["--enable-prefix-caching"]}).build(), profile
 
 
+def _measured_server() -> Case:
+    names = {"queueDepth": "vllm:num_requests_waiting", "latency": "vllm:e2e_request_latency_seconds"}
+    server = {"args": ["--model={model}"], "metrics": {"port": 9400, "path": "/engine/metrics", **names}}
+    profile = make_gpu_profile(image="registry.example.com/vllm:1", server=server)
+    scaling = {"maxReplicas": 3, "metrics": [{"type": "QueueDepth", "target": "4"}]}
+    watched = {"serviceMonitor": {}, "prometheusRule": {"latencySeconds": 5}, "dashboard": {}}
+    return make_modelservice().with_spec(autoscaling=scaling, observability=watched).build(), profile
+
+
 def _gpu_simulated() -> Case:
     return make_modelservice("oci://localhost/models/demo-chat:dev").build(), make_gpu_profile(simulated=True)
 
@@ -305,7 +314,7 @@ CASES: dict[str, Callable[[], Case]] = {
     function.__name__.strip("_").replace("_", "-"): function
     for function in (
         _minimal, _hub_with_token, _https_with_header, _bucket, _image, _claim, _gpu_by_profile, _gpu_simulated,
-        _other_server, _gpu_quantized, _gpu_slices, _placed, _claimed, _autoscaled, _scaled_by_keda,
+        _other_server, _measured_server, _gpu_quantized, _gpu_slices, _placed, _claimed, _autoscaled, _scaled_by_keda,
         _scaled_by_others, _exposed,
         _secured, _adapted, _observed, _routed, _suspended, _merged, _verified, _looked_up, _inspected, _idle,
         _cached_on_nodes, _cached_on_a_volume,

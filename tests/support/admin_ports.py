@@ -27,15 +27,16 @@ def exposition(queued: float, running: float = 0, tokens: float = 0, finished: f
 
 
 class AdminPort:
-    """One pod's port. `text` is what `/metrics` answers; empty for an error."""
+    """One pod's port. `text` is what every page answers, empty for an error; `path` is what was asked for last."""
 
     def __init__(self, address: str, text: str, port: int = ADMIN_PORT) -> None:
-        self.address, self.text, self.asked = address, text, 0
+        self.address, self.text, self.asked, self.path = address, text, 0, ""
         owner = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 owner.asked += 1
+                owner.path = self.path
                 self.send_response(200 if owner.text else 500)
                 self.end_headers()
                 self.wfile.write(owner.text.encode())

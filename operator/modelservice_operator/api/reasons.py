@@ -141,9 +141,10 @@ _SPEC: Final[dict[Reason, ReasonDetail]] = {
         "cluster can make, or remove spec.model.trustRemoteCode.",
     ),
     Reason.UNSUPPORTED_BY_SERVER: ReasonDetail(
-        "The spec asks for what only the operator's own runtime does, and its RuntimeProfile has another server.",
-        "Remove the field that the message names, or name a RuntimeProfile without spec.server in "
-        "spec.runtime.profileRef.",
+        "The spec asks for what the server of its RuntimeProfile does not do, or for a metric that the profile does "
+        "not name.",
+        "Remove the field that the message names, or name another RuntimeProfile in spec.runtime.profileRef: one that "
+        "has what the message says is missing, or one without spec.server.",
     ),
     Reason.CACHE_CLAIM_NOT_FOUND: ReasonDetail(
         "The PersistentVolumeClaim of spec.cache does not exist in the namespace.",

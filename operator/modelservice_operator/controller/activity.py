@@ -13,20 +13,37 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from modelservice_operator.api.contract import METRICS_PATH
+from modelservice_operator.api.v1alpha1 import RuntimeProfile
 from modelservice_operator.controller.keys import Key
+from modelservice_operator.domain import server_of
+from modelservice_operator.domain.engine_metrics import OURS, metric_names, metrics_page
 from modelservice_operator.observability.exposition import Snapshot, total_of
 from modelservice_operator.observability.scrape import UNREADABLE, Scraper
 
 log = logging.getLogger(__name__)
-
-FINISHED = "inference_requests_total"
-UNDER_WAY = ("inference_requests_running", "inference_requests_queued")
 
 LOOKS = 10
 """How often pods are read in the time that they have to be quiet, within the bounds that follow, in seconds."""
 SHORTEST, LONGEST = 0.5, 15.0
 STALE = 3
 """After how many looks without an answer what a pod said counts no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """What pods tell of requests: a counter that grows with each, and gauges of those that are under way.
+
+    Port 0 is the runtime's admin port.
+    """
+
+    finished: str = OURS.calls
+    under_way: tuple[str, ...] = (OURS.running, OURS.queued)
+    port: int = 0
+    path: str = METRICS_PATH
+
+
+RUNTIME = Signals()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +61,7 @@ class _Followed:
 
     seconds: float
     pods: Mapping[str, str]
+    signals: Signals
     tallies: dict[str, Tally] = field(default_factory=dict)
     is_told: bool = True
     task: "asyncio.Task[None] | None" = None
@@ -77,10 +95,10 @@ class Activity:
         self._clock = clock
         self._followed: dict[Key, _Followed] = {}
 
-    def follow(self, key: Key, seconds: float, pods: Mapping[str, str]) -> float | None:
+    def follow(self, key: Key, seconds: float, pods: Mapping[str, str], signals: Signals = RUNTIME) -> float | None:
         """Go on reading these pods (addresses by uid); return for how long all have been quiet, None if not known."""
-        known = self._followed.setdefault(key, _Followed(seconds, pods))
-        known.seconds, known.pods = seconds, dict(pods)
+        known = self._followed.setdefault(key, _Followed(seconds, pods, signals))
+        known.seconds, known.pods, known.signals = seconds, dict(pods), signals
         known.tallies = {uid: tally for uid, tally in known.tallies.items() if uid in pods}
         if known.task is None:
             known.task = asyncio.create_task(self._watch(key, known), name=f"activity-{key}")
@@ -108,12 +126,13 @@ class Activity:
             await asyncio.sleep(known.pause)
 
     async def _look(self, known: _Followed, uid: str, address: str) -> None:
+        signals = known.signals
         try:
-            said = await self._scraper.metrics(address)
+            said = await self._scraper.metrics(address, signals.port, signals.path)
         except UNREADABLE as error:
             log.debug("Pod %s does not say what it does: %s: %s", uid, type(error).__name__, error)
             return
-        tally = count(known.tallies.get(uid), said, self._clock())
+        tally = count(known.tallies.get(uid), said, self._clock(), signals)
         if tally is not None and uid in known.pods:
             known.tallies[uid] = tally
 
@@ -133,10 +152,18 @@ class Activity:
         return min((tally.read - tally.since for tally in fresh), default=None)
 
 
-def count(known: Tally | None, said: Snapshot, now: float) -> Tally | None:
+def signals_of(profile: RuntimeProfile | None) -> Signals:
+    """Where and under which names the pods of a profile's server tell of requests."""
+    page, names = metrics_page(server_of(profile)), metric_names(profile)
+    if names.is_ours or page is None:
+        return RUNTIME
+    return Signals(names.tokens, (names.running, names.queued), page.port, page.path)
+
+
+def count(known: Tally | None, said: Snapshot, now: float, signals: Signals = RUNTIME) -> Tally | None:
     """The tally of a pod after a reading; None when the pod does not tell what it would take."""
-    finished = total_of(said, FINISHED, {})
-    under_way = [total_of(said, name, {}) for name in UNDER_WAY]
+    finished = total_of(said, signals.finished, {})
+    under_way = [total_of(said, name, {}) for name in signals.under_way]
     if finished is None or None in under_way:
         return None
     is_quiet = known is not None and known.finished == finished and not any(under_way)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from modelservice_operator.api.reasons import Reason
-from modelservice_operator.controller.activity import Activity
+from modelservice_operator.controller.activity import Activity, signals_of
 from modelservice_operator.controller.apply import Applier, NotLeading, Result
 from modelservice_operator.controller.collect import CacheCollectors
 from modelservice_operator.controller.decide import Decision, Manifests, decide
@@ -134,7 +134,7 @@ class Reconciler:
         if seconds is None or not pods:
             self._activity.forget(seen.key)
             return Stillness(None, port)
-        return Stillness(self._activity.follow(seen.key, seconds, pods), port)
+        return Stillness(self._activity.follow(seen.key, seconds, pods, signals_of(seen.profile)), port)
 
     async def _apply(self, key: Key, decision: Decision) -> Sequence[Result]:
         results = await self._applier.carry_out(decision.plan.actions if decision.plan else ())

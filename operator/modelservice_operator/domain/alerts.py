@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from ..api.v1alpha1 import ModelService
 from ..api.v1alpha1.serving import PrometheusRule
+from .engine_metrics import MetricNames
 from .placement import Placement
 from .queries import Queries
 from .rollout import wanted_replicas
@@ -17,12 +18,20 @@ _QUEUED: Final = 200
 """Of the 256 requests that may wait in a pod; the next ones are refused."""
 
 
-def alert_rules(service: ModelService, block: PrometheusRule, placement: Placement) -> list[dict[str, Any]]:
-    """The alerting rules. A service that is to have no replica, or may have none, is not missed."""
-    queries = Queries(service.metadata.namespace, service.metadata.name)
+def alert_rules(
+    service: ModelService, block: PrometheusRule, placement: Placement, names: MetricNames
+) -> list[dict[str, Any]]:
+    """The alerting rules. A service that is to have no replica, or may have none, is not missed.
+
+    What the server does not tell has no alert: others than the operator's own runtime tell no failures.
+    """
+    queries = Queries(service.metadata.namespace, service.metadata.name, names)
     rules = [] if _may_have_none(service) else [_never_ready(queries)]
-    rules += [_crash_loop(queries), *_error_budget(queries, block), _latency(queries, block), *_saturation(queries)]
-    if placement.count:
+    rules += [_crash_loop(queries), *(_error_budget(queries, block) if names.is_ours else ())]
+    rules += [_latency(queries, block)] if names.latency else []
+    rules += [_saturation(queries)] if names.queued else []
+    rules += [_cache_full(queries)] if names.cache else []
+    if placement.count and names.calls:
         rules.append(_idle(queries, placement))
     return [_labelled(service, rule) for rule in rules]
 
@@ -96,37 +105,39 @@ def _latency(queries: Queries, block: PrometheusRule) -> dict[str, Any]:
     return _rule(
         "LatencyHigh",
         "warning",
-        f"{queries.quantile(0.95, 'inference_request_duration_seconds', '10m')} > {block.latency_seconds}",
+        f"{queries.quantile(0.95, queries.names.latency, '10m')} > {block.latency_seconds}",
         "10m",
         f"{_told(queries)}: one request in twenty takes longer than {{{{ $value | humanizeDuration }}}}",
         f"The aim is {block.latency_seconds} s. Add replicas, or lower spec.runtime.engine.maxConcurrency.",
     )
 
 
-def _saturation(queries: Queries) -> list[dict[str, Any]]:
+def _saturation(queries: Queries) -> dict[str, Any]:
+    waits = f"max({queries.series(queries.names.queued)}) > {_QUEUED}"
     full = queries.total("inference_requests_rejected_total", "5m", 'reason=~"queue_full|token_budget"')
-    return [
-        _rule(
-            "QueueSaturated",
-            "warning",
-            f"max({queries.series('inference_requests_queued')}) > {_QUEUED} or {full} > 0",
-            "5m",
-            f"{_told(queries)} has more requests than it can compute",
-            "Requests wait long or are refused with 429. Add replicas, or an autoscaler.",
-        ),
-        _rule(
-            "KVCacheFull",
-            "warning",
-            f"max by (pod) ({queries.series('inference_kv_cache_usage_ratio')}) > 0.95",
-            "10m",
-            f"{_told(queries)}: the KV cache of {{{{ $labels.pod }}}} is {{{{ $value | humanizePercentage }}}} full",
-            "New requests wait for running ones to end. Add replicas, or lower spec.runtime.engine.maxContext.",
-        ),
-    ]
+    return _rule(
+        "QueueSaturated",
+        "warning",
+        f"{waits} or {full} > 0" if queries.names.is_ours else waits,
+        "5m",
+        f"{_told(queries)} has more requests than it can compute",
+        "Requests wait long or are refused with 429. Add replicas, or an autoscaler.",
+    )
+
+
+def _cache_full(queries: Queries) -> dict[str, Any]:
+    return _rule(
+        "KVCacheFull",
+        "warning",
+        f"max by (pod) ({queries.series(queries.names.cache)}) > 0.95",
+        "10m",
+        f"{_told(queries)}: the KV cache of {{{{ $labels.pod }}}} is {{{{ $value | humanizePercentage }}}} full",
+        "New requests wait for running ones to end. Add replicas, or lower spec.runtime.engine.maxContext.",
+    )
 
 
 def _idle(queries: Queries, placement: Placement) -> dict[str, Any]:
-    calls = f"sum(increase({queries.series('inference_requests_total')}[6h])) or vector(0)"
+    calls = f"sum(increase({queries.series(queries.names.calls)}[6h])) or vector(0)"
     held = f"{placement.count} x {placement.resource}"
     return _rule(
         "AcceleratorIdle",

@@ -5,12 +5,10 @@ from typing import Any, Final
 
 from ..api.v1alpha1 import ModelService
 from ..api.v1alpha1.scaling import Metric, read_series
+from .engine_metrics import MetricNames
 
 RESOURCES: Final = {"CPU": "cpu", "Memory": "memory"}
 """The metrics that metrics-server measures, as autoscalers call them."""
-
-GAUGES: Final = {"QueueDepth": "inference_requests_queued", "Concurrency": "inference_requests_running"}
-"""The metrics of the runtime that have a name of their own in the spec."""
 
 _DEFAULT: Final = Metric(type="CPU", target="80%")
 
@@ -28,14 +26,14 @@ def metrics_of(service: ModelService) -> Sequence[Metric]:
     return block.metrics if block and block.metrics else [_DEFAULT]
 
 
-def hpa_metrics(service: ModelService) -> list[dict[str, Any]]:
+def hpa_metrics(service: ModelService, names: MetricNames) -> list[dict[str, Any]]:
     """The metrics as `autoscaling/v2` writes them."""
-    return [_metric(metric) for metric in metrics_of(service)]
+    return [_metric(metric, names) for metric in metrics_of(service)]
 
 
-def _metric(metric: Metric) -> dict[str, Any]:
+def _metric(metric: Metric, names: MetricNames) -> dict[str, Any]:
     if metric.type not in RESOURCES:
-        return _pods_metric(metric)
+        return _pods_metric(metric, names)
     if metric.target.endswith("%"):
         target: dict[str, Any] = {"type": "Utilization", "averageUtilization": int(metric.target[:-1])}
     else:
@@ -43,8 +41,8 @@ def _metric(metric: Metric) -> dict[str, Any]:
     return {"type": "Resource", "resource": {"name": RESOURCES[metric.type], "target": target}}
 
 
-def _pods_metric(metric: Metric) -> dict[str, Any]:
+def _pods_metric(metric: Metric, names: MetricNames) -> dict[str, Any]:
     """A metric that the pods tell themselves, as an average over them."""
-    name, labels = read_series(metric.query) if metric.type == "Custom" else (GAUGES[metric.type], {})
+    name, labels = read_series(metric.query) if metric.type == "Custom" else (names.gauge(metric.type), {})
     said: dict[str, Any] = {"name": name, "selector": {"matchLabels": labels}} if labels else {"name": name}
     return {"type": "Pods", "pods": {"metric": said, "target": {"type": "AverageValue", "averageValue": metric.target}}}

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any, Final
 
 from ..api.v1alpha1 import ModelService
+from .engine_metrics import MetricNames
 from .queries import Queries
 
 _DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
@@ -12,15 +14,16 @@ _WINDOW: Final = "$__rate_interval"
 _WIDTH: Final = 8
 _HEIGHT: Final = 7
 _COLUMNS: Final = 3
+_LOAD: Final = "Requests in the engine"
 
 _Panel = tuple[str, str, tuple[tuple[str, str], ...]]
 """Title, unit, and expressions with their legends."""
 
 
-def dashboard_text(service: ModelService) -> str:
-    """The dashboard as Grafana imports it."""
+def dashboard_text(service: ModelService, names: MetricNames) -> str:
+    """The dashboard as Grafana imports it: panels for everything that the server tells."""
     name, namespace = service.metadata.name, service.metadata.namespace
-    panels = [_panel(index, panel) for index, panel in enumerate(_panels(Queries(namespace, name)))]
+    panels = [_panel(index, panel) for index, panel in enumerate(_panels(Queries(namespace, name, names)))]
     board = {
         "uid": hashlib.sha256(f"{namespace}/{name}".encode()).hexdigest()[:32],
         "title": f"ModelService {namespace}/{name}",
@@ -38,13 +41,45 @@ def dashboard_text(service: ModelService) -> str:
 
 
 def _panels(queries: Queries) -> tuple[_Panel, ...]:
-    return (*_traffic(queries), *_tokens(queries), *_engine(queries))
+    if queries.names.is_ours:
+        return (*_traffic(queries), *_tokens(queries), *_engine(queries))
+    return tuple(_told(queries))
+
+
+def _told(queries: Queries) -> Iterator[_Panel]:
+    """The panels of a server of another make."""
+    names = queries.names
+    yield _answering(queries)
+    if names.calls:
+        yield "Requests a second", "reqps", ((queries.total(names.calls, _WINDOW), "requests"),)
+        yield "Time of a request", "s", _quantiles(queries, names.latency)
+    if names.tokens:
+        yield "Tokens a second", "short", ((queries.total(names.tokens, _WINDOW), "tokens"),)
+    engine = ((names.running, "running"), (names.queued, "waiting"))
+    loads = tuple((f"sum({queries.series(name)})", legend) for name, legend in engine if name)
+    if loads:
+        yield _LOAD, "short", loads
+    if names.cache:
+        yield _cache(queries)
+    yield _restarts(queries)
+
+
+def _answering(queries: Queries) -> _Panel:
+    return "Pods that answer", "short", ((queries.ready(), "ready"),)
+
+
+def _cache(queries: Queries) -> _Panel:
+    return "KV cache in use", "percentunit", ((f"max by (pod) ({queries.series(queries.names.cache)})", "{{pod}}"),)
+
+
+def _restarts(queries: Queries) -> _Panel:
+    return "Restarts", "short", ((f"sum by (pod) ({queries.restarts('1h')})", "{{pod}}"),)
 
 
 def _traffic(queries: Queries) -> tuple[_Panel, ...]:
     calls = queries.series("inference_requests_total")
     return (
-        ("Pods that answer", "short", ((queries.ready(), "ready"),)),
+        _answering(queries),
         ("Requests a second", "reqps", ((f"sum by (code) (rate({calls}[{_WINDOW}]))", "{{code}}"),)),
         ("Failed requests", "percentunit", ((queries.error_ratio(_WINDOW), "failed"),)),
         ("Time of a request", "s", _quantiles(queries, "inference_request_duration_seconds")),
@@ -64,15 +99,15 @@ def _tokens(queries: Queries) -> tuple[_Panel, ...]:
 def _engine(queries: Queries) -> tuple[_Panel, ...]:
     running, queued = (queries.series(f"inference_requests_{word}") for word in ("running", "queued"))
     rejected = queries.series("inference_requests_rejected_total")
-    cache, memory = queries.series("inference_kv_cache_usage_ratio"), queries.series("inference_gpu_memory_bytes")
+    memory = queries.series("inference_gpu_memory_bytes")
     rows = queries.quantile(0.5, "inference_batch_size", _WINDOW)
     return (
-        ("Requests in the engine", "short", ((f"sum({running})", "running"), (f"sum({queued})", "waiting"))),
+        (_LOAD, "short", ((f"sum({running})", "running"), (f"sum({queued})", "waiting"))),
         ("Refused requests", "reqps", ((f"sum by (reason) (rate({rejected}[{_WINDOW}]))", "{{reason}}"),)),
-        ("KV cache in use", "percentunit", ((f"max by (pod) ({cache})", "{{pod}}"),)),
+        _cache(queries),
         ("Rows of a batch", "short", ((rows, "p50"),)),
         ("Memory of the devices", "bytes", ((f"sum by (pod, kind) ({memory})", "{{pod}} {{kind}}"),)),
-        ("Restarts", "short", ((f"sum by (pod) ({queries.restarts('1h')})", "{{pod}}"),)),
+        _restarts(queries),
     )
 
 

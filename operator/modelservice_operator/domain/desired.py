@@ -9,7 +9,8 @@ from ..api.reasons import Reason
 from ..api.v1alpha1 import ModelService, RuntimeProfile
 from .autoscaling import hpa_metrics, is_autoscaled_by_us
 from .cache import require_cache
-from .engines import require_server
+from .engine_metrics import MetricNames, metric_names, metrics_page
+from .engines import require_server, server_of
 from .errors import SpecError
 from .facts import ChildSpec, Facts
 from .idle import AWAKE, Rest, door_slices
@@ -39,6 +40,7 @@ def desired(
     require_cache(service, facts, found, is_looked_up=gate.is_open)
     placement = place(service, profile)
     settings = settings_text(runtime_settings(service, placement))
+    series = metric_names(profile)
     values: dict[ChildKind, dict[str, Any] | None] = {
         kinds.SERVICE_ACCOUNT: {} if not service.spec.security.service_account_name else None,
         kinds.DEPLOYMENT: {
@@ -46,14 +48,14 @@ def desired(
             **_standing(service, gate, rest),
         },
         kinds.SERVICE: front_service(service, profile),
-        kinds.HORIZONTAL_POD_AUTOSCALER: _autoscaler(service),
-        kinds.SCALED_OBJECT: scaled_object(service, facts),
+        kinds.HORIZONTAL_POD_AUTOSCALER: _autoscaler(service, series),
+        kinds.SCALED_OBJECT: scaled_object(service, facts, series),
         kinds.POD_DISRUPTION_BUDGET: _disruption_budget(service),
         kinds.NETWORK_POLICY: network_policy(service, profile, facts),
         kinds.INGRESS: ingress(service),
         kinds.HTTP_ROUTE: http_route(service),
-        kinds.SERVICE_MONITOR: service_monitor(service),
-        kinds.PROMETHEUS_RULE: prometheus_rule(service, placement),
+        kinds.SERVICE_MONITOR: service_monitor(service, metrics_page(server_of(profile))),
+        kinds.PROMETHEUS_RULE: prometheus_rule(service, placement, series),
     }
     held = () if gate.is_open else HELD
     children = [
@@ -61,11 +63,11 @@ def desired(
         for kind in kinds.CHILD_KINDS
         if values.get(kind) is not None and kind not in held and _is_served(kind, facts)
     ]
-    return (*children, *_children_of_other_names(service, gate, rest))
+    return (*children, *_children_of_other_names(service, series, gate, rest))
 
 
-def _children_of_other_names(service: ModelService, gate: Gate, rest: Rest) -> Iterator[ChildSpec]:
-    board = dashboard(service)
+def _children_of_other_names(service: ModelService, series: MetricNames, gate: Gate, rest: Rest) -> Iterator[ChildSpec]:
+    board = dashboard(service, series)
     if board is not None:
         yield _child(service, kinds.CONFIG_MAP, names.dashboard_name(service.metadata.name), board)
     if gate.job is not None and gate.is_job_wanted:
@@ -138,7 +140,7 @@ def _standing(service: ModelService, gate: Gate, rest: Rest) -> dict[str, Any]:
     return {"annotations": annotations, "replicas": 0 if rest.at_zero else wanted_replicas(service)}
 
 
-def _autoscaler(service: ModelService) -> dict[str, Any] | None:
+def _autoscaler(service: ModelService, series: MetricNames) -> dict[str, Any] | None:
     block = service.spec.autoscaling
     if block is None or not is_autoscaled_by_us(service):
         return None
@@ -146,7 +148,7 @@ def _autoscaler(service: ModelService) -> dict[str, Any] | None:
         "target": service.metadata.name,
         "min_replicas": max(1, block.min_replicas),
         "max_replicas": block.max_replicas,
-        "metrics": hpa_metrics(service),
+        "metrics": hpa_metrics(service, series),
         "behavior": block.behavior,
     }
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 from ..api import contract
 from ..api.reasons import Reason
 from ..api.v1alpha1 import ModelService, RuntimeProfile
-from ..api.v1alpha1.server import PLACEHOLDERS, Server, placeholders_in
+from ..api.v1alpha1.scaling import Metric
+from ..api.v1alpha1.server import PLACEHOLDERS, Server, ServerMetrics, placeholders_in
 from .autoscaling import RESOURCES
 from .errors import SpecError
 from .facts import Facts
@@ -28,12 +29,17 @@ _OURS: Final[tuple[tuple[str, Callable[[Any], bool]], ...]] = (
     ("security.apiKeySecretRef", lambda spec: spec.security.api_key_secret_ref is not None),
     ("rollout.verification", lambda spec: spec.rollout.verification is not None),
     ("observability.tracing", lambda spec: spec.observability.tracing is not None),
+    ("observability.prometheusRule.errorPercent", lambda spec: spec.has("observability.prometheusRule.errorPercent")),
+)
+"""Settings that rest on the runtime's own files, metrics or protocols, each with whether a spec asks for it."""
+
+_MEASURED: Final[tuple[tuple[str, Callable[[Any], bool]], ...]] = (
     ("observability.serviceMonitor", lambda spec: spec.observability.service_monitor is not None),
     ("observability.prometheusRule", lambda spec: spec.observability.prometheus_rule is not None),
     ("observability.dashboard", lambda spec: spec.observability.dashboard is not None),
-    ("autoscaling.idle", lambda spec: spec.autoscaling is not None and spec.autoscaling.idle is not None),
+    ("autoscaling.idle", lambda spec: spec.has("autoscaling.idle")),
 )
-"""Settings that rest on the runtime's own files, metrics or protocols, each with whether a spec asks for it."""
+"""Settings that rest on metrics, of whatever name."""
 
 _PASSED: Final[tuple[tuple[str, str, Callable[[Any], bool]], ...]] = (
     ("model.servedName", "name", lambda spec: spec.model.served_name != ""),
@@ -42,6 +48,8 @@ _PASSED: Final[tuple[tuple[str, str, Callable[[Any], bool]], ...]] = (
     ("runtime.engine.maxConcurrency", "maxConcurrency", lambda spec: spec.has("runtime.engine.maxConcurrency")),
 )
 """Settings that reach a server by a placeholder, where its arguments have it."""
+
+_SILENT: Final = "tells no metrics, since it has no spec.server.metrics"
 
 
 def server_of(profile: RuntimeProfile | None) -> Server | None:
@@ -73,7 +81,8 @@ def require_server(service: ModelService, profile: RuntimeProfile | None) -> Non
     for field, lack in _unsupported(service, server):
         message = (
             f"cannot be carried out: the server of RuntimeProfile {profile.metadata.name!r} {lack}; remove it, or "
-            "name a profile without spec.server in spec.runtime.profileRef"
+            f"name a profile {'that has it' if 'spec.server.metrics' in lack else 'without spec.server'} in "
+            "spec.runtime.profileRef"
         )
         raise SpecError(Reason.UNSUPPORTED_BY_SERVER, f"spec.{field}", message)
 
@@ -86,10 +95,40 @@ def _unsupported(service: ModelService, server: Server) -> Iterator[tuple[str, s
     for field, word, is_asked in _PASSED:
         if is_asked(spec) and word not in known:
             yield field, f"has no argument with {{{word}}}"
+    yield from _unmeasured(service, server)
+
+
+def _unmeasured(service: ModelService, server: Server) -> Iterator[tuple[str, str]]:
+    """Fields that rest on metrics of which the profile does not say what the server calls them."""
+    spec, told = service.spec, server.metrics
+    if told is None:
+        yield from ((field, _SILENT) for field, is_asked in _MEASURED if is_asked(spec))
+    elif spec.has("autoscaling.idle") and (lack := _lack_for_idle(told)):
+        yield "autoscaling.idle", lack
+    if spec.has("observability.prometheusRule.latencySeconds") and not (told and told.latency):
+        yield "observability.prometheusRule.latencySeconds", "has no spec.server.metrics.latency"
     block = spec.autoscaling
     for position, metric in enumerate(block.metrics if block else ()):
-        if metric.type not in RESOURCES and not (block and block.backend == "KEDA" and metric.type == "Custom"):
-            yield f"autoscaling.metrics[{position}].type", f"does not tell {metric.type}"
+        if lack := _lack_of(metric, told, is_asked_of_pods=block is not None and block.backend != "KEDA"):
+            yield f"autoscaling.metrics[{position}].type", lack
+
+
+def _lack_for_idle(told: ServerMetrics) -> str:
+    """What keeps the operator from seeing whether requests come; empty when nothing does."""
+    names = {"queueDepth": told.queue_depth, "concurrency": told.concurrency, "tokens": told.tokens}
+    missing = [field for field, name in names.items() if not name]
+    return f"has no spec.server.metrics.{missing[0]}, by which requests are seen" if missing else ""
+
+
+def _lack_of(metric: Metric, told: ServerMetrics | None, *, is_asked_of_pods: bool) -> str:
+    """What keeps an autoscaler from a metric; empty when nothing does."""
+    if metric.type in RESOURCES or (metric.type == "Custom" and not is_asked_of_pods):
+        return ""
+    if told is None:
+        return _SILENT
+    names = {"QueueDepth": ("queueDepth", told.queue_depth), "Concurrency": ("concurrency", told.concurrency)}
+    field, name = names.get(metric.type, ("", metric.query))
+    return "" if name else f"does not tell {metric.type}, since it has no spec.server.metrics.{field}"
 
 
 def server_command(service: ModelService, server: Server, placement: Placement) -> tuple[list[str], list[str]]:

@@ -9,7 +9,8 @@ from typing import Any, Final
 from ..api import names
 from ..api.v1alpha1 import ModelService
 from ..api.v1alpha1.scaling import Metric
-from .autoscaling import GAUGES, RESOURCES, metrics_of
+from .autoscaling import RESOURCES, metrics_of
+from .engine_metrics import MetricNames
 from .facts import Facts
 from .queries import Queries
 
@@ -30,12 +31,12 @@ def lacks_prometheus(service: ModelService, facts: Facts) -> bool:
     return not facts.prometheus_url and any(metric.type not in RESOURCES for metric in metrics_of(service))
 
 
-def scaled_object(service: ModelService, facts: Facts) -> dict[str, Any] | None:
+def scaled_object(service: ModelService, facts: Facts, series: MetricNames) -> dict[str, Any] | None:
     """The ScaledObject; None when there is to be none, or one of its metrics could never be read."""
     block = service.spec.autoscaling
     if block is None or not is_scaled_by_keda(service) or lacks_prometheus(service, facts):
         return None
-    queries = Queries(service.metadata.namespace, service.metadata.name)
+    queries = Queries(service.metadata.namespace, service.metadata.name, series)
     return {
         "annotations": _KEEP_OFF,
         "target": service.metadata.name,
@@ -54,6 +55,6 @@ def _trigger(metric: Metric, queries: Queries, facts: Facts) -> dict[str, Any]:
             "metricType": "Utilization" if is_share else "AverageValue",
             "metadata": {"value": metric.target.removesuffix("%")},
         }
-    query = metric.query if metric.type == "Custom" else f"sum({queries.series(GAUGES[metric.type])})"
+    query = metric.query if metric.type == "Custom" else f"sum({queries.series(queries.names.gauge(metric.type))})"
     source = {"serverAddress": facts.prometheus_url, "query": query, "threshold": metric.target}
     return {"type": "prometheus", "metricType": "AverageValue", "metadata": source}

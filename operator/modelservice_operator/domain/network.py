@@ -3,13 +3,13 @@
 from typing import Any, Final
 
 from ..api import names
-from ..api.contract import ADMIN_PORT
 from ..api.v1alpha1 import ModelService, RuntimeProfile
+from .engine_metrics import metrics_page
 from .engines import inference_port, server_of
 from .facts import Facts
 
-_SPARE_ADMIN_PORT: Final = 9081
-"""The Service's admin port when the user gives 8081 to the model."""
+_ASIDE: Final = 1000
+"""By how much the Service's port of the metrics moves when the user gives its number to the model."""
 
 _NAMESPACE_LABEL: Final = "kubernetes.io/metadata.name"
 """A label that the API server gives every namespace."""
@@ -20,9 +20,10 @@ def front_service(service: ModelService, profile: RuntimeProfile | None) -> dict
     options = service.spec.network.service
     ports = [{"name": "http", "port": options.port, "protocol": "TCP", "targetPort": "http"}]
     is_asked = options.type == "ClusterIP" or service.spec.observability.service_monitor is not None
-    if is_asked and server_of(profile) is None:
-        admin = _SPARE_ADMIN_PORT if options.port == ADMIN_PORT else ADMIN_PORT
-        ports.append({"name": "admin", "port": admin, "protocol": "TCP", "targetPort": "admin"})
+    page = metrics_page(server_of(profile))
+    if is_asked and page is not None and page.name != "http":
+        number = page.port if page.port != options.port else _aside(page.port)
+        ports.append({"name": page.name, "port": number, "protocol": "TCP", "targetPort": page.name})
     return {
         "annotations": options.annotations,
         "type": options.type,
@@ -59,7 +60,7 @@ def http_route(service: ModelService) -> dict[str, Any] | None:
 
 
 def network_policy(service: ModelService, profile: RuntimeProfile | None, facts: Facts) -> dict[str, Any] | None:
-    """The NetworkPolicy: the named peers reach both ports, the operator's namespace the admin port, nobody else any.
+    """The NetworkPolicy: named peers reach all ports, the operator's namespace that of the metrics, nobody any other.
 
     A rule without peers would let everybody in, so without peers there is no such rule.
     """
@@ -67,10 +68,16 @@ def network_policy(service: ModelService, profile: RuntimeProfile | None, facts:
     if block is None:
         return None
     operator = {"namespaceSelector": {"matchLabels": {_NAMESPACE_LABEL: facts.operator_namespace}}}
-    admin = [_port(ADMIN_PORT)] if server_of(profile) is None else []
-    rules = [{"from": block.from_, "ports": [_port(inference_port(profile)), *admin]}] if block.from_ else []
-    rules += [{"from": [operator], "ports": admin}] if admin else []
+    page = metrics_page(server_of(profile))
+    told = [page.port] if page else []
+    numbers = dict.fromkeys((inference_port(profile), *told))
+    rules = [{"from": block.from_, "ports": [_port(number) for number in numbers]}] if block.from_ else []
+    rules += [{"from": [operator], "ports": [_port(number) for number in told]}] if told else []
     return {"selector": names.selector_labels(service.metadata.name), "rules": rules}
+
+
+def _aside(port: int) -> int:
+    return port + _ASIDE if port + _ASIDE < 1 << 16 else port - _ASIDE
 
 
 def _port(number: int) -> dict[str, Any]:

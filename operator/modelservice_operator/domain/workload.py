@@ -11,6 +11,7 @@ from . import rollout
 from .adapters import adapter_sources
 from .api_keys import keys_mount, keys_volume
 from .cache import in_cache
+from .engine_metrics import metrics_page
 from .engines import image_of, loader_image, server_command, server_of
 from .facts import Facts
 from .inspection import Inspection
@@ -53,7 +54,7 @@ def deployment_values(
         "strategy": rollout.strategy_of(service),
         "selector": names.selector_labels(service.metadata.name),
         "pod_labels": names.child_labels(service.metadata.name),
-        "pod_annotations": {} if other else {names.SETTINGS: settings},
+        "pod_annotations": _pod_annotations(other, settings),
         "service_account": spec.security.service_account_name or service.metadata.name,
         "image_pull_secrets": [{"name": secret.name} for secret in spec.security.image_pull_secrets],
         "image": image_of(service, profile, facts),
@@ -93,7 +94,8 @@ def _server(
     ports = {"http": contract.INFERENCE_PORT, "admin": contract.ADMIN_PORT}
     if other:
         command, args = server_command(service, other, placement)
-        ports = {"http": other.port}
+        page = metrics_page(other)
+        ports = {"http": other.port, **({page.name: page.port} if page else {})}
     return {
         "name": names.SERVER_CONTAINER,
         "command": command,
@@ -109,6 +111,14 @@ def _server(
             *keys_mount(service),
         ],
     }
+
+
+def _pod_annotations(server: Server | None, settings: str) -> dict[str, str]:
+    """What a pod of ours is told, and what one of another make tells the metrics adapter."""
+    if server is None:
+        return {names.SETTINGS: settings}
+    page = metrics_page(server)
+    return {names.METRICS: page.mark} if page else {}
 
 
 def _probes(server: Server | None) -> dict[str, str]:

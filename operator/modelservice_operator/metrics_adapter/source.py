@@ -7,11 +7,13 @@ model neither hides a full queue nor is a reason to scale down.
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from modelservice_operator.api.contract import ADMIN_PORT
+from modelservice_operator.api.contract import ADMIN_PORT, METRICS_PATH
+from modelservice_operator.api.names import METRICS
 from modelservice_operator.kube.api import KubeApi
 from modelservice_operator.kube.resources import OURS, Resource
 from modelservice_operator.metrics_adapter.history import History
@@ -20,6 +22,9 @@ from modelservice_operator.observability.scrape import UNREADABLE, Scraper
 log = logging.getLogger(__name__)
 
 Pod = Mapping[str, Any]
+
+_PAGE: Final = re.compile("([0-9]{4,5})(/[!-~]{0,255})")
+_PORTS: Final = range(1024, 1 << 16)
 
 
 class PodMetrics:
@@ -54,11 +59,27 @@ class PodMetrics:
         if self._history.is_fresh(uid, time.monotonic()):
             return
         try:
-            snapshot = await self._scraper.metrics(str(pod["status"]["podIP"]))
+            snapshot = await self._scraper.metrics(str(pod["status"]["podIP"]), *page_of(pod))
             self._history.add(uid, time.monotonic(), snapshot)
         except UNREADABLE as error:
             self._history.forget(uid)
             log.warning("Pod %s tells no metrics: %s: %s", name, type(error).__name__, error)
+
+
+def page_of(pod: Pod) -> tuple[int, str]:
+    """Port and path of a pod's metrics, as its annotation says where its server is of another make.
+
+    Raises ValueError when the annotation, which its owner may have written, says something else.
+    """
+    mark = (pod["metadata"].get("annotations") or {}).get(METRICS, "")
+    if not mark:
+        return 0, METRICS_PATH
+    found = _PAGE.fullmatch(mark)
+    if found is None or int(found[1]) not in _PORTS:
+        raise ValueError(
+            f"the annotation {METRICS} is {mark[:80]!r}; it must be a port and a path, such as 8000/metrics"
+        )
+    return int(found[1]), found[2]
 
 
 def is_ready(pod: Pod) -> bool:

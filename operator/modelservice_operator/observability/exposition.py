@@ -1,4 +1,7 @@
-"""What one pod's `/metrics` says: its gauges and counters. Histograms are left out, no autoscaler asks for them."""
+"""What one pod's `/metrics` says: its gauges and counters. Histograms are left out, no autoscaler asks for them.
+
+Samples without a type are taken for gauges, since some servers give none.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,7 +19,7 @@ def read_snapshot(text: str) -> Snapshot:
     """Parse Prometheus' text format. Raises ValueError when it is something else."""
     found: dict[str, list[Sample]] = {}
     for family in text_string_to_metric_families(text):
-        if family.type not in ("gauge", "counter"):
+        if family.type not in ("gauge", "counter", "unknown"):
             continue
         name = family.name + COUNTER_SUFFIX if family.type == "counter" else family.name
         samples = [(each.labels, each.value) for each in family.samples if each.name == name]

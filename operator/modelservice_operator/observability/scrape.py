@@ -29,9 +29,9 @@ class Scraper:
         if self._session is not None:
             await self._session.close()
 
-    async def metrics(self, address: str) -> Snapshot:
-        """What the admin port of the pod at an IP address says. Raises one of UNREADABLE."""
-        return read_snapshot(await self.page(address, self._port, METRICS_PATH))
+    async def metrics(self, address: str, port: int = 0, path: str = METRICS_PATH) -> Snapshot:
+        """What the pod at an IP address says, on its admin port unless another is given. Raises one of UNREADABLE."""
+        return read_snapshot(await self.page(address, port or self._port, path))
 
     async def page(self, address: str, port: int, path: str) -> str:
         """The text of a page. Raises one of UNREADABLE."""

@@ -1,14 +1,16 @@
 """How long pods have been quiet, from real HTTP servers in place of their admin ports."""
 
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
 import pytest
 
-from modelservice_operator.controller.activity import Activity, count
+from modelservice_operator.controller.activity import Activity, count, signals_of
 from modelservice_operator.controller.keys import Key
 from modelservice_operator.observability.exposition import read_snapshot
 from modelservice_operator.observability.scrape import Scraper
 from tests.support.admin_ports import AdminPort, exposition
+from tests.support.builders import make_profile
 from tests.support.polling import until
 
 KEY = Key("team", "chat")
@@ -123,6 +125,22 @@ def test_server_that_counts_from_the_beginning_was_busy() -> None:
     assert known is not None
     assert count(known, read_snapshot(_says(7)), 20.0).since == 10.0  # type: ignore[union-attr]
     assert count(known, read_snapshot(_says(0)), 20.0).since == 20.0  # type: ignore[union-attr]
+
+
+async def test_server_of_another_make_is_read_where_and_as_its_profile_says(world: World) -> None:
+    names = {"queueDepth": "llm:waiting", "concurrency": "llm:running", "tokens": "llm:tokens_total"}
+    metrics = {**names, "port": world.port.port, "path": "/engine"}
+    signals = signals_of(make_profile(image="a/b", server={"metrics": metrics}))
+    world.scraper = Scraper(1)
+    world.activity = Activity(world.told.append, lambda: True, world.scraper, world._is_held)
+    tally = "# TYPE llm:waiting gauge\nllm:waiting 0\n# TYPE llm:running gauge\nllm:running {}\nllm:tokens_total 5\n"
+    world.port.text = tally.format(1)
+    ask = partial(world.activity.follow, KEY, 1.0, {"uid": world.port.address}, signals)
+    ask()
+    await until(lambda: ask() == 0.0)
+    assert world.port.path == "/engine"
+    world.port.text = tally.format(0)
+    await until(lambda: bool(world.told))
 
 
 def test_pod_that_does_not_count_calls_is_of_unknown_activity() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from modelservice_operator.controller.activity import Activity
+from modelservice_operator.controller.activity import RUNTIME, Activity, Signals
 from modelservice_operator.controller.intake import Intake, record_of
 from modelservice_operator.controller.keys import Key
 from modelservice_operator.controller.ports import Ports
@@ -48,7 +48,8 @@ class GivenActivity(Activity):
     async def _is_held(self, key: Key) -> bool:
         return False
 
-    def follow(self, key: Key, seconds: float, pods: Mapping[str, str]) -> float | None:
+    def follow(self, key: Key, seconds: float, pods: Mapping[str, str], signals: Signals = RUNTIME) -> float | None:
+        self.signals = signals
         return self.quiet
 
     def forget(self, key: Key) -> None:

@@ -1,5 +1,6 @@
 """A server of another make gets the pod that it needs, and what it cannot do is refused by name."""
 
+import re
 from typing import Any
 
 import pytest
@@ -11,6 +12,13 @@ from modelservice_operator.domain.fit import misfit
 from modelservice_operator.domain.inspection import Inspection
 from tests.support.builders import FACTS, IMAGE, Body, ModelServiceBuilder, make_modelservice, make_profile, render_all
 
+METRICS = {
+    "queueDepth": "vllm:num_requests_waiting",
+    "concurrency": "vllm:num_requests_running",
+    "tokens": "vllm:generation_tokens_total",
+    "latency": "vllm:e2e_request_latency_seconds",
+    "cacheUsage": "vllm:kv_cache_usage_perc",
+}
 ARGS = ["--model={model}", "--max-model-len={maxContext}", "--tp={accelerators}", '--json={"a": {}}']
 
 
@@ -72,6 +80,7 @@ def test_no_way_leads_to_an_admin_port_when_the_server_has_none() -> None:
         ("spec.observability.serviceMonitor", {"observability": {"serviceMonitor": {}}}),
         ("spec.observability.prometheusRule", {"observability": {"prometheusRule": {}}}),
         ("spec.observability.dashboard", {"observability": {"dashboard": {}}}),
+        ("spec.observability.prometheusRule.errorPercent", {"observability": {"prometheusRule": {"errorPercent": 2}}}),
         ("spec.autoscaling.idle", {"autoscaling": {"maxReplicas": 2, "idle": {"scaleToZeroAfterSeconds": 9}}}),
         (
             "spec.autoscaling.metrics[0].type",
@@ -85,6 +94,111 @@ def test_spec_error_names_the_field_when_only_our_runtime_can_do_it(field: str, 
     with pytest.raises(SpecError, match="RuntimeProfile 'vllm'") as caught:
         desired(service, _other(), FACTS)
     assert (caught.value.reason, caught.value.field) == (Reason.UNSUPPORTED_BY_SERVER, field)
+
+
+def _scaled(backend: str = "HPA", **metric: str) -> dict[str, Any]:
+    return {"autoscaling": {"maxReplicas": 2, "backend": backend, "metrics": [{"target": "4", **metric}]}}
+
+
+IDLE = {"autoscaling": {"maxReplicas": 2, "idle": {"scaleToZeroAfterSeconds": 9}}}
+
+
+@pytest.mark.parametrize(
+    ("blocks", "field", "lack"),
+    [
+        (_scaled(type="QueueDepth"), "autoscaling.metrics[0].type", "spec.server.metrics.queueDepth"),
+        (_scaled("KEDA", type="Concurrency"), "autoscaling.metrics[0].type", "spec.server.metrics.concurrency"),
+        (
+            {"observability": {"prometheusRule": {"latencySeconds": 3}}},
+            "observability.prometheusRule.latencySeconds",
+            "spec.server.metrics.latency",
+        ),
+        (IDLE, "autoscaling.idle", "spec.server.metrics.queueDepth"),
+    ],
+)
+def test_spec_error_names_the_metric_that_the_profile_does_not_name(
+    blocks: dict[str, Any], field: str, lack: str
+) -> None:
+    service = make_modelservice().with_spec(**blocks).build()
+    assert desired(service, _other(metrics=METRICS), FACTS)
+    with pytest.raises(SpecError, match=lack) as caught:
+        desired(service, _other(metrics={}), FACTS)
+    assert (caught.value.reason, caught.value.field) == (Reason.UNSUPPORTED_BY_SERVER, f"spec.{field}")
+    assert "name a profile that has it" in str(caught.value)
+
+
+def test_autoscaler_asks_for_the_metrics_of_the_server() -> None:
+    metrics = [
+        {"type": "QueueDepth", "target": "4"},
+        {"type": "Custom", "target": "90", "query": "vllm:generation_tokens_per_second"},
+    ]
+    builder = make_modelservice().with_spec(autoscaling={"maxReplicas": 2, "metrics": metrics})
+    scaler = _child("HorizontalPodAutoscaler", builder, _other(metrics=METRICS))
+    names = [metric["pods"]["metric"]["name"] for metric in scaler["spec"]["metrics"]]
+    assert names == ["vllm:num_requests_waiting", "vllm:generation_tokens_per_second"]
+
+
+def test_keda_asks_prometheus_for_the_metrics_of_the_server() -> None:
+    builder = make_modelservice().with_spec(**_scaled("KEDA", type="Concurrency"))
+    (trigger,) = _child("ScaledObject", builder, _other(metrics=METRICS))["spec"]["triggers"]
+    assert trigger["metadata"]["query"] == 'sum(vllm:num_requests_running{namespace="team",service="chat"})'
+
+
+@pytest.mark.parametrize(
+    ("given", "service_port", "name", "number"),
+    [
+        ({"path": "/m"}, 80, "http", 8000),
+        ({"port": 9400, "path": "/m"}, 80, "metrics", 9400),
+        ({"port": 9400, "path": "/m"}, 9400, "metrics", 9400),
+        ({"port": 65000, "path": "/m"}, 65000, "metrics", 65000),
+    ],
+)
+def test_metrics_are_reached_on_their_port_and_path(
+    given: dict[str, Any], service_port: int, name: str, number: int
+) -> None:
+    network = {"service": {"port": service_port}, "networkPolicy": {"from": [{"podSelector": {}}]}}
+    builder = make_modelservice().with_spec(network=network, observability={"serviceMonitor": {}})
+    profile = _other(metrics={**METRICS, **given})
+    (endpoint,) = _child("ServiceMonitor", builder, profile)["spec"]["endpoints"]
+    assert (endpoint["port"], endpoint["path"]) == (name, "/m")
+    ports = {port["name"]: port for port in _child("Service", builder, profile)["spec"]["ports"]}
+    assert ports[name]["targetPort"] == name
+    assert len({port["port"] for port in ports.values()}) == len(ports)
+    template = _child("Deployment", builder, profile)["spec"]["template"]
+    assert template["metadata"]["annotations"]["modelservice.dev/metrics"] == f"{number}/m"
+    (server,) = template["spec"]["containers"]
+    assert {port["name"]: port["containerPort"] for port in server["ports"]}[name] == number
+    peers, operator = _child("NetworkPolicy", builder, profile)["spec"]["ingress"]
+    assert {port["port"] for port in peers["ports"]} == {8000, number}
+    assert [port["port"] for port in operator["ports"]] == [number]
+
+
+def test_alerts_and_panels_are_those_of_which_the_server_tells() -> None:
+    builder = make_modelservice().with_gpu(1).with_spec(observability={"prometheusRule": {}, "dashboard": {}})
+    told, silent = _other(metrics=METRICS), _other(metrics={})
+    assert _alerts(builder, silent) == {"NotReady", "CrashLooping"}
+    assert _alerts(builder, told) == {
+        "NotReady", "CrashLooping", "LatencyHigh", "QueueSaturated", "KVCacheFull", "AcceleratorIdle",
+    }  # fmt: skip
+    for profile in (told, silent):
+        shown = str(_child("PrometheusRule", builder, profile)) + str(_child("ConfigMap", builder, profile))
+        assert "inference_" not in shown
+        assert "{namespace=" in shown
+    assert set(METRICS.values()) - {"vllm:e2e_request_latency_seconds"} <= _series(builder, told)
+    assert {"vllm:e2e_request_latency_seconds_bucket", "vllm:e2e_request_latency_seconds_count"} <= _series(
+        builder, told
+    )
+
+
+def _alerts(builder: ModelServiceBuilder, profile: Any) -> set[str]:
+    (group,) = _child("PrometheusRule", builder, profile)["spec"]["groups"]
+    return {rule["alert"].removeprefix("ModelService") for rule in group["rules"]}
+
+
+def _series(builder: ModelServiceBuilder, profile: Any) -> set[str]:
+    """The series of the dashboard."""
+    (board,) = _child("ConfigMap", builder, profile)["data"].values()
+    return set(re.findall(r"([a-z_0-9:]+){", board))
 
 
 def test_autoscaling_is_accepted_when_others_measure() -> None:

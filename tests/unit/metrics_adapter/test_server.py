@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from modelservice_operator.api.names import child_labels
+from modelservice_operator.api.names import METRICS, child_labels
 from modelservice_operator.metrics_adapter.claim import find_other_provider
 from modelservice_operator.metrics_adapter.server import make_app
 from modelservice_operator.metrics_adapter.source import PodMetrics
@@ -52,10 +52,16 @@ class Adapter:
         ):
             return answer.status, await answer.json()
 
-    def add_pod(self, name: str, address: str, *, ready: bool = True, ours: bool = True) -> None:
+    def add_pod(self, name: str, address: str, *, ready: bool = True, ours: bool = True, page: str = "") -> None:
         labels = child_labels("chat") if ours else {"modelservice.dev/name": "chat"}
         self.kube.objects["Pod", "team", name] = {
-            "metadata": {"name": name, "namespace": "team", "uid": name, "labels": labels},
+            "metadata": {
+                "name": name,
+                "namespace": "team",
+                "uid": name,
+                "labels": labels,
+                "annotations": {METRICS: page},
+            },
             "status": {"podIP": address, "conditions": [{"type": "Ready", "status": str(ready)}]},
         }
 
@@ -106,6 +112,17 @@ async def test_values_come_from_ready_pods_of_ours_alone(adapter: Adapter, pods:
     assert status == 200
     assert [(item["describedObject"]["name"], item["value"]) for item in said["items"]] == [("chat-1", "7")]
     assert (loading.asked, foreign.asked, broken.asked) == (0, 0, 1)
+
+
+async def test_server_of_another_make_is_read_where_its_pod_says(adapter: Adapter) -> None:
+    other = AdminPort("127.0.0.1", "# TYPE llm:waiting gauge\nllm:waiting 3\n", 0)
+    adapter.add_pod("other-1", other.address, page=f"{other.port}/engine/metrics")
+    for number, page in enumerate(("80/metrics", "99999/metrics", "8000/metrics bad", "@example.com/")):
+        adapter.add_pod(f"astray-{number}", other.address, page=page)
+    status, said = await adapter.get(QUEUE.replace("inference_requests_queued", "llm:waiting"), adapter.client())
+    other.close()
+    assert [(item["describedObject"]["name"], item["value"]) for item in said["items"]] == [("other-1", "3")]
+    assert (status, other.path, other.asked) == (200, "/engine/metrics", 1)
 
 
 async def test_selector_that_matches_no_pod_gives_no_value(adapter: Adapter) -> None:

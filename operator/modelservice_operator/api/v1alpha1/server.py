@@ -30,6 +30,36 @@ HttpPath = Annotated[
 ]
 
 
+SeriesName = Annotated[
+    str,
+    Field(max_length=128),
+    matches(
+        "^([a-zA-Z_:][a-zA-Z0-9_:]*)?$",
+        "must be the name of a metric without labels, such as vllm:num_requests_running",
+    ),
+]
+
+
+class ServerMetrics(Block):
+    """Where the server tells metrics in Prometheus' text format, and what it calls them. What has no name here is
+    refused where a ModelService asks for it."""
+
+    port: Annotated[int, Field(ge=1024, le=65535)] | None = None
+    """Port of the metrics; left out means that of the requests."""
+    path: HttpPath = "/metrics"
+    """Path of the metrics."""
+    queue_depth: SeriesName = ""
+    """Gauge of the requests that wait: QueueDepth of autoscalers."""
+    concurrency: SeriesName = ""
+    """Gauge of the requests that are computed: Concurrency of autoscalers."""
+    tokens: SeriesName = ""
+    """Counter of the tokens that were made, with its ending _total."""
+    latency: SeriesName = ""
+    """Histogram of the seconds that requests take, without the ending _bucket."""
+    cache_usage: SeriesName = ""
+    """Gauge of the share of the KV cache that is in use, from 0 to 1."""
+
+
 class ServerProbes(Block):
     """Paths on the server's port that answer with 200 when all is well."""
 
@@ -55,6 +85,8 @@ class Server(Block):
     """Port on which the server takes requests, on every address."""
     probes: ServerProbes = ServerProbes()
     """Paths that say whether the server is well."""
+    metrics: ServerMetrics | None = None
+    """What the server tells of its load; left out means nothing, and that what rests on metrics is refused."""
 
 
 def placeholders_in(argument: str) -> frozenset[str]:
