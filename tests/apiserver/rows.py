@@ -203,6 +203,10 @@ VALID = (
     Row("null is the same as leaving out", service(runtime=None, autoscaling=None, replicas=None)),
     Row("null entries of maps", service(resources={"limits": {"cpu": None}}, scheduling={"nodeSelector": {"a": None}})),
     Row("Canary", service(rollout={"strategy": "Canary"})),
+    Row(
+        "a canary that goes on by itself",
+        service(rollout={"strategy": "Canary", "canary": {"steps": [{"weight": 10, "pauseSeconds": 300}]}}),
+    ),
     Row("a canary's weight", service(rollout={"strategy": "Canary", "canary": {"weight": 100}})),
     Row("Recreate", service(rollout={"strategy": "Recreate"})),
     Row("only maxSurge is zero", service(rollout={"strategy": "RollingUpdate", "maxSurge": 0})),
@@ -508,6 +512,24 @@ INVALID = (
         service(rollout={"canary": {"weight": 10}}),
         "spec.rollout.canary",
         "strategy: Canary",
+    ),
+    Row(
+        "a canary with a weight and steps",
+        service(rollout={"strategy": "Canary", "canary": {"weight": 5, "steps": [{"weight": 9, "pauseSeconds": 1}]}}),
+        "spec.rollout.canary.weight",
+        "steps have their own weights",
+    ),
+    Row(
+        "a step without a time",
+        service(rollout={"strategy": "Canary", "canary": {"steps": [{"weight": 9}]}}),
+        "spec.rollout.canary.steps[0].pauseSeconds",
+        "Required value",
+    ),
+    Row(
+        "a step that rolls out",
+        service(rollout={"strategy": "Canary", "canary": {"steps": [{"weight": 100, "pauseSeconds": 1}]}}),
+        "spec.rollout.canary.steps[0].weight",
+        "less than or equal to 99",
     ),
     Row(
         "a canary without requests",

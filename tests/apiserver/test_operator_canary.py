@@ -19,7 +19,7 @@ __all__ = ["kubelet"]
 
 
 async def _serve(team: Team, kubelet: Kubelet, replicas: int, **blocks: Any) -> None:
-    rollout = {"strategy": "Canary", "canary": {"weight": 25}}
+    rollout = blocks.pop("rollout", {"strategy": "Canary", "canary": {"weight": 25}})
     model = {"uri": "pvc://models/chat"}
     await team.create("chat", model=model, runtime={"image": OLD}, replicas=replicas, rollout=rollout, **blocks)
     await kubelet.make_ready(OLD, replicas)
@@ -56,6 +56,32 @@ async def test_canary_takes_replicas_over_until_it_is_rolled_out(
     await kubelet.expect(OLD, 0)
     await team.expect_condition("chat", "Progressing", "True", "RolloutComplete", seconds=20)
     assert ("Deployment", "chat-canary") not in await team.children()
+
+
+@pytest.mark.field("rollout.canary.steps[].weight", "rollout.canary.steps[].pauseSeconds")
+async def test_canary_goes_on_by_itself_across_a_restart_of_the_operator(
+    operators: Operators, team: Team, kubelet: Kubelet
+) -> None:
+    first = operators.start_leader()
+    steps = [{"weight": 25, "pauseSeconds": 1}, {"weight": 50, "pauseSeconds": 2}]
+    await _serve(team, kubelet, 4, rollout={"strategy": "Canary", "canary": {"steps": steps}})
+    await _spec(team, runtime={"image": NEW})
+    await kubelet.expect(NEW)
+    await kubelet.make_ready(NEW)
+    await kubelet.expect(NEW, 2)
+    await kubelet.expect(OLD, 2)
+
+    first.kill()
+    operators.start_leader()
+    await kubelet.make_ready(NEW, 2)
+    await until_async(lambda: _runs(team, NEW), 20)
+    assert ("Deployment", "chat-canary") not in await team.children()
+
+
+async def _runs(team: Team, image: str) -> bool:
+    """Whether the Deployment itself, and not a canary's, has pods with that image."""
+    deployment = await team.get("Deployment", "chat")
+    return deployment is not None and deployment["spec"]["template"]["spec"]["containers"][0]["image"] == image
 
 
 async def test_gateway_gets_the_weights_of_a_canary_that_answers(

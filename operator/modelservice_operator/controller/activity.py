@@ -90,7 +90,7 @@ class Activity:
     ) -> None:
         self._on_quiet = on_quiet
         self._may_read = may_read
-        self._scraper = scraper
+        self.scraper = scraper
         self._is_held = is_held
         self._clock = clock
         self._followed: dict[Key, _Followed] = {}
@@ -128,7 +128,7 @@ class Activity:
     async def _look(self, known: _Followed, uid: str, address: str) -> None:
         signals = known.signals
         try:
-            said = await self._scraper.metrics(address, signals.port, signals.path)
+            said = await self.scraper.metrics(address, signals.port, signals.path)
         except UNREADABLE as error:
             log.debug("Pod %s does not say what it does: %s: %s", uid, type(error).__name__, error)
             return

@@ -14,6 +14,7 @@ from modelservice_operator.domain import (
     OPEN,
     UNKNOWN,
     ApplyResults,
+    Calls,
     Facts,
     Gate,
     Observed,
@@ -32,6 +33,7 @@ from modelservice_operator.domain import (
     look_at,
     looks_for_room,
     plan,
+    promotion_looks_in,
     settle_revisions,
 )
 from modelservice_operator.engine.packing import pack, unpack
@@ -109,8 +111,11 @@ def decide(
     manifests: Manifests,
     recorded: Mapping[ChildId, Recorded],
     still: Stillness = UNKNOWN,
+    calls: tuple[Calls, Calls] | None = None,
 ) -> Decision:
     """Compare what the spec asks for with what was seen.
+
+    `calls` are the requests of the revision that served and of its canary, where a step of that is over.
 
     A spec that cannot be carried out decides nothing about the children: what serves goes on serving.
     """
@@ -120,21 +125,23 @@ def decide(
     try:
         gate = judge_source(seen.service, seen.profile, facts, seen.children, seen.preflights)
         rest, looks_in = judge_rest(seen.service, seen.children, seen.pods, still, facts.activator, seen.seen_at)
-        wanted = _settled(seen, manifests.of(seen.key, seen.service, seen.profile, facts, gate, rest))
+        wanted = _settled(seen, manifests.of(seen.key, seen.service, seen.profile, facts, gate, rest), calls)
     except SpecError as error:
         return Decision(None, error)
     except TemplateError as error:
         return Decision(None, SpecError(Reason.TEMPLATE_ERROR, "spec", str(error)))
     kept = kept_children(seen.service, gate, seen.children) | kept_accounts(wanted, seen.children)
     observed = Observed(owner_uid=seen.record.uid, children=seen.children, recorded=recorded, kept=kept)
-    return Decision(plan(wanted, observed), None, gate, looks_in)
+    looks = (looks_in, promotion_looks_in(seen.service, wanted, seen.seen_at))
+    return Decision(plan(wanted, observed), None, gate, min((each for each in looks if each is not None), default=None))
 
 
-def _settled(seen: Observation, wanted: Sequence[Manifest]) -> Sequence[Manifest]:
+def _settled(seen: Observation, wanted: Sequence[Manifest], calls: tuple[Calls, Calls] | None) -> Sequence[Manifest]:
     """The manifests with the pods that should run now: those of the spec, of the last that served, or of both."""
     if seen.service is None or not (keeps_revisions(seen.service) or looks_for_room(seen.service, seen.profile)):
         return wanted
-    world = look_at(seen.service, seen.profile, ObservedState(seen.children, seen.pods), ApplyResults())
+    state = ObservedState(seen.children, seen.pods, seen_at=seen.seen_at, calls=calls)
+    world = look_at(seen.service, seen.profile, state, ApplyResults())
     known = set(map(id, wanted))
     return [
         dict(manifest) if id(manifest) in known else stamp(manifest) for manifest in settle_revisions(wanted, world)

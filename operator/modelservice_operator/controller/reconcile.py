@@ -15,6 +15,7 @@ from modelservice_operator.api.reasons import Reason
 from modelservice_operator.controller.activity import Activity, signals_of
 from modelservice_operator.controller.apply import Applier, NotLeading, Result
 from modelservice_operator.controller.collect import CacheCollectors
+from modelservice_operator.controller.comparison import Comparison
 from modelservice_operator.controller.decide import Decision, Manifests, decide
 from modelservice_operator.controller.intake import Intake
 from modelservice_operator.controller.keys import Key
@@ -79,6 +80,7 @@ class Reconciler:
         self._facts = facts
         self._activity = activity
         self._ports = ports
+        self._comparison = Comparison(activity.scraper)
         self._pauses = Pauses()
         self._manifests = Manifests()
         self._applier = Applier(api, intake, may_write)
@@ -118,12 +120,13 @@ class Reconciler:
         What others changed is left out where the spec asks for a report only.
         """
         recorded, still = self._recorded.get(seen.key, {}), self._stillness(seen)
-        decision = decide(seen, self._facts(), self._manifests, recorded, still)
+        calls = await self._comparison.of(seen)
+        decision = decide(seen, self._facts(), self._manifests, recorded, still, calls)
         unseen = await self._applier.find_unseen(_missing(seen, decision))
         if unseen:
             found = {(kind, body["metadata"]["name"]): project(kind, body) for kind, body in unseen}
             seen = replace(seen, children={**seen.children, **found})
-            decision = decide(seen, self._facts(), self._manifests, recorded, still)
+            decision = decide(seen, self._facts(), self._manifests, recorded, still, calls)
         return await self._owners.report(seen, decision)
 
     def _stillness(self, seen: Observation) -> Stillness:

@@ -16,12 +16,13 @@ from .plan import Apply, ChildState, Delete, NameConflict, Observed, Plan, Recor
 from .pods import is_ready, newest_ready
 from .preflight import OPEN, Gate, judge_source, kept_children
 from .project import project
+from .promotion import is_step_over, promotion_looks_in
 from .revisions import choose_revision, keeps_revisions, kept_accounts
 from .room import looks_for_room
 from .schedules import follow_schedules
 from .status import compute_status, is_urgent, patience, rejected_status
 from .usage import devices_held, is_before_start, start_seconds
-from .world import ApplyResults, Failure, ObservedState, RuntimeReport, look_at
+from .world import ApplyResults, Calls, Failure, ObservedState, RuntimeReport, look_at
 
 __all__ = [
     "AWAKE",
@@ -29,6 +30,7 @@ __all__ = [
     "UNKNOWN",
     "Apply",
     "ApplyResults",
+    "Calls",
     "ChildSpec",
     "ChildState",
     "Claim",
@@ -57,6 +59,7 @@ __all__ = [
     "idle_seconds",
     "is_before_start",
     "is_ready",
+    "is_step_over",
     "is_urgent",
     "judge_rest",
     "judge_source",
@@ -71,6 +74,7 @@ __all__ = [
     "patience",
     "plan",
     "project",
+    "promotion_looks_in",
     "read_profile",
     "read_service",
     "rejected_status",

@@ -2,7 +2,8 @@
 
 With an HTTPRoute the gateway shares the requests out by weight, between a Service for each revision, once the new one
 answers. Without one the Service sends requests to all pods alike, so the replicas are shared out by weight instead, and
-the share is only as fine as they allow. A weight of 100 rolls the new revision out and ends the canary.
+the share is only as fine as they allow. A weight of 100, or the end of the last step, rolls the new revision out and
+ends the canary.
 """
 
 import math
@@ -10,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..api.kinds import DEPLOYMENT, HTTP_ROUTE, SERVICE
-from ..api.names import CANARY, REVISION, STABLE, TRACK, selector_labels, track_name
+from ..api.names import CANARY, CANARY_STAGE, REVISION, STABLE, TRACK, selector_labels, track_name
 from .pods import revision_of
-from .revisions import canary_weight, choose_revision, taken_back
+from .promotion import Stage, next_stage, weight_of
+from .revisions import choose_revision, taken_back
 from .room import make_room
 from .world import World
 
@@ -27,17 +29,20 @@ def settle_revisions(wanted: Sequence[Manifest], world: World) -> list[Manifest]
     chosen = make_room(choose_revision(asked, world), world)
     if not _is_tried(asked, chosen, world):
         return [chosen if manifest is asked else manifest for manifest in wanted]
+    stage = next_stage(world, revision_of(asked["spec"]["template"]))
+    weight = weight_of(world.service, stage)
+    tried = _marked(asked, stage)
     route = next((manifest for manifest in wanted if manifest["kind"] == HTTP_ROUTE.kind), None)
     front = next(manifest for manifest in wanted if manifest["kind"] == SERVICE.kind)
     if route is None:
-        replicas = max(1, round(_share(world)))
+        replicas = max(1, round(_share(world, weight)))
         stable = _without_replicas(chosen, 0 if world.is_autoscaled else replicas)
-        return [*(stable if each is asked else each for each in wanted), _canary(asked, replicas, world)]
-    changed = {id(asked): chosen, id(route): _weighted(route, world) if world.canary_serving else route}
+        return [*(stable if each is asked else each for each in wanted), _canary(tried, replicas, world)]
+    changed = {id(asked): chosen, id(route): _weighted(route, world, weight) if world.canary_serving else route}
     tracks = {CANARY: asked, STABLE: chosen}
     return [
         *(changed.get(id(manifest), manifest) for manifest in wanted),
-        _canary(asked, math.ceil(_share(world)), world),
+        _canary(tried, math.ceil(_share(world, weight)), world),
         *(_front(front, track, revision_of(body["spec"]["template"]), world) for track, body in tracks.items()),
     ]
 
@@ -48,9 +53,16 @@ def _is_tried(asked: Manifest, chosen: Manifest, world: World) -> bool:
     return not is_same and taken_back(chosen) is None and world.wanted > 0
 
 
-def _share(world: World) -> float:
+def _marked(asked: Manifest, stage: Stage | None) -> Manifest:
+    """The Deployment of a canary with the stage that it is at."""
+    if stage is None:
+        return asked
+    metadata = asked["metadata"]
+    return {**asked, "metadata": {**metadata, "annotations": {**metadata["annotations"], CANARY_STAGE: stage.mark()}}}
+
+
+def _share(world: World, weight: int) -> float:
     """The canary's part of the replicas; an autoscaler counts those of the first Deployment only."""
-    weight = canary_weight(world.service)
     return world.wanted * weight / (100 - weight if world.is_autoscaled else 100)
 
 
@@ -83,8 +95,8 @@ def _front(front: Manifest, track: str, revision: str, world: World) -> Manifest
     return {**front, "metadata": metadata, "spec": {"type": "ClusterIP", "selector": selector, "ports": ports}}
 
 
-def _weighted(route: Manifest, world: World) -> Manifest:
-    name, weight = world.service.metadata.name, canary_weight(world.service)
+def _weighted(route: Manifest, world: World, weight: int) -> Manifest:
+    name = world.service.metadata.name
     shares = {STABLE: 100 - weight, CANARY: weight}
     port = world.service.spec.network.service.port
     backends = [{"name": track_name(name, track), "port": port, "weight": share} for track, share in shares.items()]

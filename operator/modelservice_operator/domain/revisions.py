@@ -13,7 +13,7 @@ turning `autoRollback` off and on. A canary is tried beside the Deployment, whic
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any
 
 from ..api.kinds import DEPLOYMENT, SERVICE_ACCOUNT
 from ..api.names import TAKEN_BACK, VERIFIED_TEMPLATE
@@ -21,13 +21,11 @@ from ..api.reasons import ConditionType, Reason
 from ..api.v1alpha1 import ModelService
 from .plan import ChildKey
 from .pods import Pods, revision_of
+from .promotion import next_stage, weight_of
 from .tree import Tree, branch, text
 from .world import World, condition_of, is_late
 
 Manifest = Mapping[str, Any]
-
-DEFAULT_WEIGHT: Final = 10
-"""Share of a canary that is not given one, in percent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +43,6 @@ def keeps_revisions(service: ModelService) -> bool:
     return service.spec.rollout.auto_rollback or service.spec.rollout.strategy == "Canary"
 
 
-def canary_weight(service: ModelService) -> int:
-    """Share of the requests that a new revision gets at first, in percent; 100 without a canary."""
-    rollout = service.spec.rollout
-    if rollout.strategy != "Canary":
-        return 100
-    return DEFAULT_WEIGHT if rollout.canary is None else rollout.canary.weight
-
-
 def choose_revision(wanted: Manifest, world: World) -> Manifest:
     """The Deployment to apply: the wanted one, or the wanted one with the pods of the last revision that served."""
     if not keeps_revisions(world.service):
@@ -66,7 +56,7 @@ def choose_revision(wanted: Manifest, world: World) -> Manifest:
         back = _failure(world, revision_of(asked))
     if not is_new:
         return _with(wanted, asked, verified, None)
-    stays = back is not None or canary_weight(world.service) < 100
+    stays = back is not None or weight_of(world.service, next_stage(world, revision_of(asked))) < 100
     return _with(wanted, verified if stays else asked, verified, back)
 
 

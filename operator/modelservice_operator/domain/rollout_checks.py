@@ -1,7 +1,8 @@
 """The conditions of a rollout: is the new revision the right one, does it get on, or was it taken back?"""
 
 from ..api.reasons import DETAILS, ConditionType, Reason
-from .revisions import TakenBack, canary_weight, taken_back, verified_template
+from .promotion import describe_stage, stage_of, weight_of
+from .revisions import TakenBack, taken_back, verified_template
 from .room import is_replacing
 from .tree import number, text
 from .verdict import Verdict, bad, good, unknown
@@ -53,10 +54,11 @@ def progressing(world: World) -> Verdict:
 def _canary_share(world: World) -> str:
     """How much the canary gets, as far as the operator decides it."""
     ready = world.canary_pods.ready
-    share = canary_weight(world.service) if world.service.spec.network.http_route else 0
+    has_route = world.service.spec.network.http_route is not None
+    share = weight_of(world.service, stage_of(world.canary)) if has_route else 0
     what = f"{share}% of the requests" if share else f"{ready} of {ready + world.pods.ready} replicas"
     name = f"{text(world.canary, 'metadata', 'name')}-{world.canary_pods.revision}"
-    return f"The canary {name} serves {what}; spec.rollout.canary.weight 100 rolls it out"
+    return f"The canary {name} serves {what}; {describe_stage(world.service, world.canary)}"
 
 
 def _told_of(back: TakenBack) -> str:

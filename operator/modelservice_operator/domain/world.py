@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from ..api.kinds import DEPLOYMENT
@@ -42,10 +43,24 @@ class ApplyResults:
 
 
 @dataclass(frozen=True, slots=True)
+class Calls:
+    """Requests that pods have answered, and how many of them the server failed."""
+
+    failed: float = 0.0
+    ended: float = 0.0
+
+    @property
+    def failed_share(self) -> float:
+        """From 0 to 1; 0 without any request."""
+        return self.failed / self.ended if self.ended else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class ObservedState:
     """What is known of the cluster after the applies, all of it projected.
 
     `pods` are those of the model, `runtime` is the report of the newest ready one. Of `plan` and `error` one is set.
+    `seen_at` and `calls`, those of the revision that served and of a canary, are known where a canary is promoted.
     """
 
     children: Mapping[ChildKey, Mapping[str, Any]]
@@ -55,6 +70,8 @@ class ObservedState:
     error: SpecError | None = None
     facts: Facts | None = None
     gate: Gate = OPEN
+    seen_at: datetime | None = None
+    calls: tuple[Calls, Calls] | None = None
 
 
 @dataclass(frozen=True)

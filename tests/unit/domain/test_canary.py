@@ -1,10 +1,20 @@
 """A canary: a second Deployment beside what served, with its share by the gateway's weights or by replicas."""
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from modelservice_operator.domain import ApplyResults, ObservedState, compute_status, look_at, settle_revisions
+from modelservice_operator.domain import (
+    ApplyResults,
+    Calls,
+    ObservedState,
+    compute_status,
+    look_at,
+    promotion_looks_in,
+    settle_revisions,
+)
 from modelservice_operator.domain.pods import revision_of
 from modelservice_operator.render import stamp
 from tests.support.builders import Body, ModelServiceBuilder, PodBuilder, make_live, make_modelservice, render_all
@@ -27,14 +37,24 @@ class Cluster:
     def __init__(self) -> None:
         self.live: dict[Key, Body] = {}
         self.broken: set[str] = set()
+        self.starting: set[str] = set()
+        self.restarted: set[str] = set()
+        self.now = NOW
+        self.looks_in: float | None = None
 
-    def settle(self, builder: ModelServiceBuilder, steps: int = 3) -> dict[Key, Body]:
+    def settle(
+        self, builder: ModelServiceBuilder, steps: int = 3, calls: tuple[Calls, Calls] | None = None
+    ) -> dict[Key, Body]:
         """Reconcile a few times; return the children as they are wanted then."""
         for _ in range(steps):
-            world = look_at(builder.build(), None, self._state(), ApplyResults())
+            world = look_at(builder.build(), None, replace(self._state(), calls=calls), ApplyResults())
             wanted = [stamp(manifest) for manifest in settle_revisions(render_all(builder.build()), world)]
             self.live = {(body["kind"], body["metadata"]["name"]): self._run(body) for body in wanted}
+            self.looks_in = promotion_looks_in(builder.build(), wanted, self.now)
         return {(body["kind"], body["metadata"]["name"]): body for body in wanted}
+
+    def wait(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
 
     def status(self, builder: ModelServiceBuilder) -> Body:
         return compute_status(builder.build(), None, self._state(), ApplyResults(), NOW)
@@ -43,21 +63,28 @@ class Cluster:
         live = make_live(body)
         if body["kind"] == "Deployment":
             count = live["spec"]["replicas"]
-            ready = 0 if revision_of(body["spec"]["template"]) in self.broken else count
+            ready = 0 if revision_of(body["spec"]["template"]) in self.broken | self.starting else count
             live["status"] = {"observedGeneration": 1, "replicas": count, "updatedReplicas": count}
             live["status"] |= {"readyReplicas": ready, "availableReplicas": ready}
         return live
 
     def _state(self) -> ObservedState:
         deployments = [body for (kind, _), body in self.live.items() if kind == "Deployment"]
-        return ObservedState(self.live, [pod for body in deployments for pod in self._pods(body)])
+        return ObservedState(self.live, [pod for body in deployments for pod in self._pods(body)], seen_at=self.now)
+
+    def _lead(self, pod: PodBuilder, revision: str) -> PodBuilder:
+        """What becomes of a pod that has a node."""
+        if revision in self.broken:
+            return pod.crashed("server", 76)
+        return pod if revision in self.starting else pod.ready()
 
     def _pods(self, deployment: Body) -> list[Body]:
         template, pods = deployment["spec"]["template"], []
         for number in range(deployment["spec"]["replicas"]):
             pod = PodBuilder(template, f"{deployment['metadata']['name']}-{number}", revision_of(template)[:5])
-            is_broken = revision_of(template) in self.broken
-            pods.append((pod.scheduled().crashed("server", 76) if is_broken else pod.ready()).build())
+            pods.append(self._lead(pod.scheduled(), revision_of(template)).build())
+            for status in pods[-1]["status"].get("containerStatuses", ()):
+                status["restartCount"] = int(revision_of(template) in self.restarted)
         return pods
 
 
@@ -191,3 +218,125 @@ def test_canary_stops_when_the_service_is_suspended(cluster: Cluster) -> None:
     children = cluster.settle(_spec(NEW, suspend=True))
     assert ("Deployment", "chat-canary") not in children
     assert _runs(children) == (_revision(OLD), 0)
+
+
+def _stepped(builder: ModelServiceBuilder, *weights: int, **blocks: Any) -> ModelServiceBuilder:
+    """Steps of a minute each."""
+    steps = [{"weight": weight, "pauseSeconds": 60} for weight in weights]
+    return builder.with_spec(rollout={"strategy": "Canary", "canary": {"steps": steps}}, replicas=5, **blocks)
+
+
+def _told(status: Body) -> str:
+    return next(str(entry["message"]) for entry in status["conditions"] if entry["type"] == "Progressing")
+
+
+def test_canary_goes_from_step_to_step_and_is_rolled_out_by_itself(cluster: Cluster) -> None:
+    new = _stepped(NEW, 20, 60)
+    cluster.settle(_stepped(OLD, 20, 60))
+    children = cluster.settle(new)
+    assert (_runs(children)[1], _runs(children, "chat-canary")[1], cluster.looks_in) == (4, 1, 60)
+    cluster.wait(59)
+    assert _runs(cluster.settle(new), "chat-canary")[1] == 1
+    assert "step 1 of 2, which lasts 60 s" in _told(cluster.status(new))
+    cluster.wait(1)
+    children = cluster.settle(new)
+    assert (_runs(children)[1], _runs(children, "chat-canary")[1], cluster.looks_in) == (2, 3, 60)
+    assert _runs(children) == (_revision(OLD), 2)
+    cluster.wait(60)
+    children = cluster.settle(new)
+    assert _runs(children) == (_revision(NEW), 5)
+    assert ("Deployment", "chat-canary") not in children
+    assert (_reason(cluster.status(new), "Progressing"), cluster.looks_in) == ("RolloutComplete", None)
+
+
+def test_gateway_gets_the_weight_of_each_step(cluster: Cluster) -> None:
+    new = _stepped(NEW, 20, 60, network=ROUTE)
+    cluster.settle(_stepped(OLD, 20, 60, network=ROUTE))
+    for wanted in (20, 60):
+        backends = cluster.settle(new)["HTTPRoute", "chat"]["spec"]["rules"][0]["backendRefs"]
+        assert [ref["weight"] for ref in backends] == [100 - wanted, wanted]
+        assert f"{wanted}% of the requests" in _told(cluster.status(new))
+        cluster.wait(60)
+    assert [ref["name"] for ref in cluster.settle(new)["HTTPRoute", "chat"]["spec"]["rules"][0]["backendRefs"]] == [
+        "chat"
+    ]
+
+
+def test_time_of_a_step_begins_anew_when_the_canary_stops_answering(cluster: Cluster) -> None:
+    new = _stepped(NEW, 20, 60)
+    cluster.settle(_stepped(OLD, 20, 60))
+    cluster.starting.add(_revision(NEW))
+    cluster.settle(new)
+    cluster.wait(600)
+    assert (_runs(cluster.settle(new), "chat-canary")[1], cluster.looks_in) == (1, None)
+    cluster.starting.clear()
+    cluster.settle(new)
+    cluster.wait(59)
+    cluster.starting.add(_revision(NEW))
+    cluster.settle(new, steps=1)
+    cluster.starting.clear()
+    cluster.settle(new)
+    cluster.wait(59)
+    assert _runs(cluster.settle(new), "chat-canary")[1] == 1
+    cluster.wait(1)
+    assert _runs(cluster.settle(new), "chat-canary")[1] == 3
+
+
+def test_canary_whose_server_was_started_again_is_held(cluster: Cluster) -> None:
+    new = _stepped(NEW, 20)
+    cluster.settle(_stepped(OLD, 20))
+    cluster.settle(new)
+    cluster.restarted.add(_revision(NEW))
+    cluster.wait(600)
+    assert _runs(cluster.settle(new), "chat-canary")[1] == 1
+    assert f"it is held: the server of pod chat-{_revision(NEW)[:5]}-chat-canary-0 had to be started again" in _told(
+        cluster.status(new)
+    )
+    cluster.restarted.clear()
+    cluster.settle(new)
+    cluster.wait(60)
+    assert _runs(cluster.settle(new)) == (_revision(NEW), 5)
+
+
+@pytest.mark.parametrize(
+    ("served", "tried", "goes_on"),
+    [
+        pytest.param(Calls(0, 900), Calls(5, 100), False, id="worse"),
+        pytest.param(Calls(90, 900), Calls(5, 100), True, id="better than what served"),
+        pytest.param(Calls(0, 900), Calls(1, 100), True, id="hardly any"),
+        pytest.param(Calls(0, 900), Calls(0, 0), True, id="no request came"),
+        pytest.param(Calls(0, 0), Calls(5, 100), False, id="nothing to compare with"),
+    ],
+)
+def test_canary_that_fails_more_requests_than_what_served_is_held(
+    cluster: Cluster, served: Calls, tried: Calls, goes_on: bool
+) -> None:
+    new = _stepped(NEW, 20)
+    cluster.settle(_stepped(OLD, 20))
+    cluster.settle(new)
+    cluster.wait(60)
+    children = cluster.settle(new, calls=(served, tried))
+    assert (("Deployment", "chat-canary") not in children) is goes_on
+    if not goes_on:
+        assert "its servers failed 5.0% of 100 requests" in _told(cluster.status(new))
+        assert cluster.looks_in == 60
+        cluster.wait(60)
+        assert _runs(cluster.settle(new, calls=(served, Calls(0, 500)))) == (_revision(NEW), 5)
+
+
+def test_another_revision_begins_with_the_first_step(cluster: Cluster) -> None:
+    newer = make_modelservice("oci://localhost/models/newer:1")
+    cluster.settle(_stepped(OLD, 20, 60))
+    cluster.settle(_stepped(NEW, 20, 60))
+    cluster.wait(60)
+    assert _runs(cluster.settle(_stepped(NEW, 20, 60)), "chat-canary")[1] == 3
+    assert _runs(cluster.settle(_stepped(newer, 20, 60)), "chat-canary") == (_revision(newer), 1)
+
+
+def test_annotation_that_somebody_broke_begins_the_steps_anew(cluster: Cluster) -> None:
+    new = _stepped(NEW, 20, 60)
+    cluster.settle(_stepped(OLD, 20, 60))
+    cluster.settle(new)
+    for broken in ("no JSON", "[]", '{"revision": 7}', '{"revision": "x", "step": -1}'):
+        cluster.live["Deployment", "chat-canary"]["metadata"]["annotations"]["modelservice.dev/canary-stage"] = broken
+        assert _runs(cluster.settle(new), "chat-canary") == (_revision(NEW), 1)

@@ -201,12 +201,35 @@ class Autoscaling(Block):
     chart's activator is installed, which holds requests until a pod answers."""
 
 
+class CanaryStep(Block):
+    """A share that a canary has for a time."""
+
+    weight: Annotated[int, Field(ge=1, le=99)]
+    """Share of the requests in percent."""
+    pause_seconds: Annotated[int, Field(ge=1, le=604800)]
+    """How long the canary has to do well with it, in seconds, from when every replica of it answers."""
+
+
 class Canary(Block):
     """A share of the requests goes to the new revision first."""
 
-    weight: Annotated[int, Field(ge=1, le=100)]
+    RULES = (
+        Cel(
+            "!has(self.weight) || !has(self.steps) || size(self.steps) == 0",
+            "steps have their own weights; remove spec.rollout.canary.weight or spec.rollout.canary.steps",
+            lambda block: not block.has("weight") or not block.steps,
+            field="weight",
+            reason="FieldValueForbidden",
+        ),
+    )
+
+    weight: Annotated[int, Field(ge=1, le=100)] = 10
     """Share of the requests in percent: exact with spec.network.httpRoute, else as fine as the replicas allow. 100
-    rolls the new revision out and ends the canary."""
+    rolls the new revision out and ends the canary; left out means 10."""
+    steps: Annotated[list[CanaryStep], Field(max_length=10), Atomic()] = Field(default_factory=list)
+    """Shares that follow one another by themselves, each when the canary has done well with the one before: all of it
+    ready for the step's time, no server started again, not more requests failed than by the revision that served. After
+    the last one the new revision is rolled out."""
 
 
 class Verification(Block):
@@ -254,7 +277,7 @@ class Rollout(Block):
     strategy: Literal["Auto", "RollingUpdate", "Recreate", "Canary"] = "Auto"
     """RollingUpdate keeps serving, Recreate stops the old revision first; Auto adds a pod before it takes one away, and
     where the accelerators do not suffice for that it replaces one pod at a time. Canary serves the new revision beside
-    the last one that served, until its weight is 100."""
+    the last one that served, until its weight is 100 or its last step is over."""
     max_surge: IntOrPercent | None = None
     """How many replicas, or what percentage, may run above the wanted number meanwhile."""
     max_unavailable: IntOrPercent | None = None
