@@ -88,7 +88,7 @@ async def test_quiet_service_goes_to_zero_and_comes_back_when_it_is_scaled(
 
     port.text = exposition(0, finished=1)
     await _expect_replicas(team, 0)
-    told = await team.expect_condition("chat", "Idle", "True", "ScaledToZero")
+    told = await team.expect_condition("chat", "Idle", "True", "NoActivator")
     assert "for 3 s" in told["message"]
     assert "kubectl scale deployment/chat" in told["message"]
     await team.expect_condition("chat", "Ready", "False", "ScaledToZero")

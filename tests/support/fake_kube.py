@@ -12,7 +12,7 @@ from typing import Any
 
 from modelservice_operator.kube.api import DEADLINE, PAGE, Body, Page
 from modelservice_operator.kube.errors import ApiError, Conflict, NotFound
-from modelservice_operator.kube.resources import BY_KIND, LEASE, Resource
+from modelservice_operator.kube.resources import BY_KIND, CLAIM, LEASE, Resource
 
 Place = tuple[str, str, str]
 
@@ -21,7 +21,7 @@ Place = tuple[str, str, str]
 class FakeKube:
     """Objects by kind, namespace and name; `served` are the kinds that exist."""
 
-    served: set[str] = field(default_factory=lambda: {*BY_KIND, LEASE.kind})
+    served: set[str] = field(default_factory=lambda: {*BY_KIND, LEASE.kind, CLAIM.kind})
     objects: dict[Place, Body] = field(default_factory=dict)
     writes: list[tuple[str, str, str]] = field(default_factory=list)
     reads: list[tuple[str, str, str]] = field(default_factory=list)

@@ -106,6 +106,7 @@ class Reason(StrEnum):
     SCALING_ACTIVE = "ScalingActive"
     APPLIED = "Applied"
     SCALED_TO_ZERO = "ScaledToZero"
+    NO_ACTIVATOR = "NoActivator"
     SUSPENDED = "Suspended"
     COMPLETED = "Completed"
 
@@ -357,6 +358,11 @@ _GOOD: Final[dict[Reason, ReasonDetail]] = {
         "No replica is asked for.",
         "Set spec.replicas to 1 or more, for example with `kubectl scale`. With spec.autoscaling.idle the next request "
         "starts a pod, and so does scaling the Deployment to 1.",
+    ),
+    Reason.NO_ACTIVATOR: ReasonDetail(
+        "No replica is asked for, because no request came, and none will start one, because no activator is installed.",
+        "Scale the Deployment to 1, or have the owner of the cluster set activator.enabled: true in the operator's "
+        "chart. Without it, remove spec.autoscaling.idle if the service has to answer at any time.",
     ),
     Reason.SUSPENDED: ReasonDetail(
         "spec.suspend is true, so no pod runs.", "Set spec.suspend to false to serve again."

@@ -11,10 +11,10 @@ from typing import Any
 
 from modelservice_operator.controller.keys import Key, parent_of
 from modelservice_operator.controller.usage import Usage
-from modelservice_operator.domain import claim_named_in, project
+from modelservice_operator.domain import project
 from modelservice_operator.engine.cache import Cache, ObjectId, Record
 from modelservice_operator.engine.queue import Priority, WorkQueue
-from modelservice_operator.kube.resources import CLAIM, MODEL_SERVICE, RUNTIME_PROFILE, Resource
+from modelservice_operator.kube.resources import MODEL_SERVICE, RUNTIME_PROFILE, Resource
 
 log = logging.getLogger(__name__)
 
@@ -80,20 +80,11 @@ class Intake:
         elif record.id.kind == RUNTIME_PROFILE.kind:
             for key in self._users_of(record.id.name):
                 self._queue.add(key, priority)
-        elif record.id.kind == CLAIM.kind:
-            for key in self._users_of_claim(record.id):
-                self._queue.add(key, priority)
 
     def ask_for_all(self) -> None:
         """Ask for a routine look at every ModelService."""
         for record in self._cache.of_kind(MODEL_SERVICE.kind):
             self.ask_for(record, Priority.ROUTINE)
-
-    def _users_of_claim(self, claim: ObjectId) -> list[Key]:
-        """The ModelServices that keep their files on the claim."""
-        services = (r for r in self._cache.of_kind(MODEL_SERVICE.kind) if r.id.namespace == claim.namespace)
-        users = (r for r in services if claim_named_in(r.body.get("spec") or {}) == claim.name)
-        return [record.parent for record in users if isinstance(record.parent, Key)]
 
     def _users_of(self, profile: str) -> list[Key]:
         """The ModelServices that name the profile, and those that name none, since the default may have moved."""

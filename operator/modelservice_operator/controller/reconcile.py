@@ -14,6 +14,7 @@ from typing import Any
 from modelservice_operator.api.reasons import Reason
 from modelservice_operator.controller.activity import Activity, signals_of
 from modelservice_operator.controller.apply import Applier, NotLeading, Result
+from modelservice_operator.controller.claims import Claims, looks_again_in
 from modelservice_operator.controller.collect import CacheCollectors
 from modelservice_operator.controller.comparison import Comparison
 from modelservice_operator.controller.decide import Decision, Manifests, decide
@@ -83,6 +84,7 @@ class Reconciler:
         self._comparison = Comparison(activity.scraper)
         self._pauses = Pauses()
         self._manifests = Manifests()
+        self._claims = Claims(api, cache)
         self._applier = Applier(api, intake, may_write)
         self._owners = FieldOwners(api)
         self._status = StatusWriter(api, intake)
@@ -93,8 +95,10 @@ class Reconciler:
         """Bring the children and the status of `key` to what its spec asks for."""
         if (left := self._pauses.left(key)) > 0:
             return Outcome("Throttled", after=left, retry=True)
-        seen = observe(self._cache, key)
         try:
+            if (record := self._cache.get(key.id)) is not None:
+                await self._claims.look(key, record)
+            seen = observe(self._cache, key)
             return await (self._clean_up(key) if seen is None else self._make_so(seen))
         except NotLeading:
             return Outcome("NotLeading")
@@ -107,7 +111,8 @@ class Reconciler:
         results = await self._apply(seen.key, decision)
         waiting = await self._report(seen.key, decision, results)
         await self._collectors.prepare(seen, self._facts())
-        return _outcome(decision, results, _sooner(waiting, seen.changes_in, decision.looks_in))
+        claim = looks_again_in(decision.error, seen.record.body.get("status") or {}, seen.seen_at)
+        return _outcome(decision, results, _sooner(waiting, seen.changes_in, decision.looks_in, claim))
 
     async def _clean_up(self, key: Key) -> Outcome:
         self._forget(key)
@@ -188,6 +193,7 @@ class Reconciler:
         return self._reports.of(uid), REPORT_GRACE if self._reports.is_pending(uid) else 0.0
 
     def _forget(self, key: Key) -> None:
+        self._claims.forget(key)
         self._recorded.pop(key, None)
         self._pauses.forget(key)
         self._activity.forget(key)

@@ -17,7 +17,7 @@ from .idle import idle_seconds
 from .plan import ChildState
 from .pods import condition, has_fetched, is_placed, missing_claims
 from .rollout_checks import has_verdict, progressing, verified
-from .scaling_checks import autoscaler_ready, has_autoscaler
+from .scaling_checks import autoscaler_ready, describe_no_way_back, has_autoscaler, has_way_back
 from .tree import Tree, items, number, text
 from .verdict import Verdict
 from .verdict import bad as _bad
@@ -202,12 +202,10 @@ def _suspended(world: World) -> Verdict:
 
 def _idle(world: World) -> Verdict:
     """Only asked of a service that has no replica for want of requests."""
-    if world.state.facts is not None and world.state.facts.activator is not None:
-        way = "the next one is held and starts a pod"
-    else:
-        name = world.service.metadata.name
-        way = f"no activator is installed, so kubectl scale deployment/{name} --replicas=1 starts a pod"
-    return _good(Reason.SCALED_TO_ZERO, f"No request came for {idle_seconds(world.service)} s; {way}")
+    quiet = f"No request came for {idle_seconds(world.service)} s"
+    if has_way_back(world):
+        return _good(Reason.SCALED_TO_ZERO, f"{quiet}; the next one is held and starts a pod")
+    return _good(Reason.NO_ACTIVATOR, f"{quiet}; {describe_no_way_back(world)}")
 
 
 _CHAIN: Final[dict[ConditionType, Callable[[World], Verdict]]] = {

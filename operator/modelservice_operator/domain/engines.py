@@ -16,7 +16,7 @@ from ..api.v1alpha1.server import PLACEHOLDERS, Server, ServerMetrics, placehold
 from .autoscaling import RESOURCES
 from .errors import SpecError
 from .facts import Facts
-from .placement import Placement
+from .placement import Placement, devices_of
 from .settings import served_name
 from .source import model_dir
 
@@ -48,6 +48,9 @@ _PASSED: Final[tuple[tuple[str, str, Callable[[Any], bool]], ...]] = (
     ("runtime.engine.maxConcurrency", "maxConcurrency", lambda spec: spec.has("runtime.engine.maxConcurrency")),
 )
 """Settings that reach a server by a placeholder, where its arguments have it."""
+
+_OPTIONAL: Final = {"maxContext": "runtime.engine.maxContext", "accelerators": "accelerator.count"}
+"""Placeholders that may have no value, and the field that gives them one."""
 
 _SILENT: Final = "tells no metrics, since it has no spec.server.metrics"
 
@@ -85,6 +88,30 @@ def require_server(service: ModelService, profile: RuntimeProfile | None) -> Non
             "spec.runtime.profileRef"
         )
         raise SpecError(Reason.UNSUPPORTED_BY_SERVER, f"spec.{field}", message)
+    _require_values(service, profile, server)
+
+
+def _require_values(service: ModelService, profile: RuntimeProfile, server: Server) -> None:
+    """Raise SpecError when a text, such as a script, would be left out for want of one value."""
+    values = _values(service, server, devices_of(service, profile)[0])
+    for argument in filter(_is_script, (*server.command, *server.args)):
+        for word in sorted(placeholders_in(argument)):
+            if not values[word]:
+                message = _without_value(word, argument, profile.metadata.name)
+                raise SpecError(Reason.UNSUPPORTED_BY_SERVER, f"spec.{_OPTIONAL[word]}", message)
+
+
+def _without_value(word: str, argument: str, profile: str) -> str:
+    return (
+        f"needs a value, because {{{word}}} stands in the middle of a text of RuntimeProfile {profile!r}, "
+        f"{argument[:80]!r}; set it, or have the profile give the script an argument of its own, which is left out "
+        f"when it has no value: sh -c 'exec server \"$@\"' sh --flag={{{word}}}"
+    )
+
+
+def _is_script(argument: str) -> bool:
+    """Whether an argument is more than one option with its value."""
+    return not argument.startswith("-") and len(argument.split()) > 1
 
 
 def _unsupported(service: ModelService, server: Server) -> Iterator[tuple[str, str]]:
@@ -133,17 +160,22 @@ def _lack_of(metric: Metric, told: ServerMetrics | None, *, is_asked_of_pods: bo
 
 def server_command(service: ModelService, server: Server, placement: Placement) -> tuple[list[str], list[str]]:
     """Command and arguments with every placeholder filled."""
+    values = _values(service, server, placement.count)
+    return _filled(server.command, values), [*_filled(server.args, values), *service.spec.runtime.args]
+
+
+def _values(service: ModelService, server: Server, accelerators: int) -> dict[str, str]:
+    """What stands for each placeholder; empty without a value."""
     engine = service.spec.runtime.engine
-    values = {
+    return {
         "model": model_dir(service),
         "name": served_name(service),
         "port": str(server.port),
         "dtype": engine.dtype,
         "maxContext": str(engine.max_context or ""),
         "maxConcurrency": str(engine.max_concurrency),
-        "accelerators": str(placement.count or ""),
+        "accelerators": str(accelerators or ""),
     }
-    return _filled(server.command, values), [*_filled(server.args, values), *service.spec.runtime.args]
 
 
 def _filled(arguments: Sequence[str], values: dict[str, str]) -> list[str]:

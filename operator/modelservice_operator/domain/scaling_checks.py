@@ -8,8 +8,9 @@ from typing import Final
 from ..api import kinds
 from ..api.kinds import ChildKind
 from ..api.names import child_name
-from ..api.reasons import Reason
+from ..api.reasons import DETAILS, Reason
 from .autoscaling import is_autoscaled_by_us
+from .idle import idle_seconds
 from .keda import is_scaled_by_keda, lacks_prometheus
 from .pods import condition
 from .tree import Tree, text
@@ -32,6 +33,25 @@ def autoscaler_ready(world: World) -> Verdict:
     return _keda_ready(world) if is_scaled_by_keda(world.service) else _hpa_ready(world)
 
 
+def has_way_back(world: World) -> bool:
+    """Whether a request brings the service back when it has gone to zero for want of requests, if it ever goes."""
+    return idle_seconds(world.service) is None or (
+        world.state.facts is not None and world.state.facts.activator is not None
+    )
+
+
+def describe_no_way_back(world: World) -> str:
+    """What has to be done at zero where no activator is installed."""
+    command = f"kubectl scale deployment/{world.service.metadata.name} --replicas=1"
+    return f"no activator is installed, so no request brings it back: {command} starts a pod"
+
+
+def _warning(world: World) -> str:
+    """Said while the service still answers."""
+    usual, seconds = DETAILS[Reason.SCALING_ACTIVE].description, idle_seconds(world.service)
+    return f"{usual} It goes to zero after {seconds} s without requests, and then {describe_no_way_back(world)}"
+
+
 def _child(world: World, kind: ChildKind) -> Tree:
     return world.state.children.get((kind.kind, child_name(kind.kind, world.service.metadata.name))) or {}
 
@@ -46,7 +66,7 @@ def _hpa_ready(world: World) -> Verdict:
             return bad(Reason.CONFLICT, text(found, "message"))
         return bad(Reason.METRICS_UNAVAILABLE, text(found, "message"), is_soft=True)
     if text(condition(autoscaler, "ScalingActive"), "status") == "True":
-        return good(Reason.SCALING_ACTIVE)
+        return good(Reason.SCALING_ACTIVE, "" if has_way_back(world) else _warning(world))
     return unknown("The autoscaler has not looked at its metrics yet")
 
 

@@ -47,6 +47,7 @@ RUNTIME_PROFILE: Final = Resource("RuntimeProfile", names.GROUP, names.VERSION, 
 POD: Final = Resource("Pod", "", "v1", "pods", selector=OURS)
 WARNING_EVENT: Final = Resource("Event", "", "v1", "events", fields="type=Warning")
 CLAIM: Final = Resource("PersistentVolumeClaim", "", "v1", "persistentvolumeclaims")
+"""Belongs to users and has no label of ours: read by name where a ModelService names one, never listed."""
 LEASE: Final = Resource("Lease", "coordination.k8s.io", "v1", "leases")
 
 
@@ -57,5 +58,5 @@ def child_resource(kind: ChildKind) -> Resource:
 
 
 CHILDREN: Final = tuple(child_resource(kind) for kind in CHILD_KINDS)
-WATCHED: Final = (MODEL_SERVICE, RUNTIME_PROFILE, *CHILDREN, POD, CLAIM)
+WATCHED: Final = (MODEL_SERVICE, RUNTIME_PROFILE, *CHILDREN, POD)
 BY_KIND: Final = {resource.kind: resource for resource in WATCHED}

@@ -61,7 +61,7 @@ def namespaced_rules(kinds: Iterable[ChildKind] = CHILD_KINDS) -> tuple[Rule, ..
         Rule("what users are told", GROUP, ("modelservices/status",), ("patch",)),
         *child_rules(kinds),
         Rule("why a model server does not run", "", ("pods",), WATCH),
-        Rule("whether the claim of a cache exists and can be shared", "", ("persistentvolumeclaims",), WATCH),
+        Rule("whether the claim of a cache exists and can be shared", "", ("persistentvolumeclaims",), ("get",)),
     )
 
 

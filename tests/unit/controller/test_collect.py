@@ -1,12 +1,16 @@
 """Jobs that empty a cache: there while their ModelService is, let go when it and its pods are gone."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from modelservice_operator.api.names import LABEL_COLLECTOR, LABEL_MANAGED_BY, LABEL_NAME, MANAGED_BY
-from modelservice_operator.kube.resources import MODEL_SERVICE
-from tests.unit.controller.world import NAMESPACE, World
+from modelservice_operator.api.reasons import Reason
+from modelservice_operator.controller.claims import looks_again_in
+from modelservice_operator.domain import SpecError
+from modelservice_operator.kube.resources import CLAIM, MODEL_SERVICE
+from tests.unit.controller.world import KEY, NAMESPACE, World
 
 URI = f"hf://org/name@{'7' * 40}"
 SKIP = {"modelservice.dev/preflight": "skip"}
@@ -19,9 +23,8 @@ def world() -> World:
 
 
 def _claim(world: World, name: str = "models", modes: tuple[str, ...] = ("ReadWriteMany",)) -> None:
-    metadata = {"name": name, "namespace": NAMESPACE, "uid": f"uid-{name}"}
-    kind = {"apiVersion": "v1", "kind": "PersistentVolumeClaim"}
-    world.put({**kind, "metadata": metadata, "spec": {"accessModes": list(modes)}})
+    metadata = {"name": name, "namespace": NAMESPACE, "uid": f"uid-{name}-{'-'.join(modes)}"}
+    world.kube.put(CLAIM, {"kind": CLAIM.kind, "metadata": metadata, "spec": {"accessModes": list(modes)}})
 
 
 def _serve(world: World, **spec: Any) -> dict[str, Any]:
@@ -119,27 +122,50 @@ async def test_new_service_of_the_name_takes_over_what_the_old_one_had(world: Wo
     assert _jobs(world) == [True]
 
 
-async def test_claim_that_appears_is_seen_at_once(world: World) -> None:
+async def test_claim_that_appears_is_seen_soon_without_any_event(world: World) -> None:
     _serve(world)
-    await world.settle()
+    outcomes = await world.settle()
+    assert 0 < (outcomes[-1].after or 0) <= 2
     assert "Deployment" not in {kind for kind, _, _ in world.kube.objects}
     (told,) = (entry for entry in world.status()["conditions"] if entry["type"] == "SpecValid")
     assert told["reason"] == "CacheClaimNotFound"
     _claim(world, modes=("ReadWriteOnce",))
+    world.queue.add(KEY)
     await world.settle()
     (told,) = (entry for entry in world.status()["conditions"] if entry["type"] == "SpecValid")
     assert told["reason"] == "CacheClaimNotShared"
-    world.remove("PersistentVolumeClaim", "models")
+    world.kube.remove(CLAIM, NAMESPACE, "models")
     _claim(world)
+    world.queue.add(KEY)
     await world.settle()
     assert "chat" in world.names("Deployment")
 
 
-async def test_services_without_a_cache_do_not_hear_of_claims(world: World) -> None:
+async def test_claims_that_no_service_names_are_not_read(world: World) -> None:
+    _claim(world)
     world.make()
     await world.settle()
+    assert ("get", "PersistentVolumeClaim", "models") not in world.kube.reads
+    assert not list(world.cache.of_kind("PersistentVolumeClaim"))
+
+
+async def test_claim_that_serves_is_not_read_again_at_every_look(world: World) -> None:
     _claim(world)
-    assert world.queue.take() is None
+    _serve(world)
+    for _ in range(3):
+        await world.settle()
+        world.queue.add(KEY)
+    assert world.kube.reads.count(("get", "PersistentVolumeClaim", "models")) == 1
+
+
+@pytest.mark.parametrize(("age", "seconds"), [(0, 1), (5, 1), (200, 20), (86400, 60)])
+def test_claim_that_is_missing_is_asked_for_the_more_patiently_the_longer_it_is(age: int, seconds: float) -> None:
+    now = datetime(2026, 1, 31, tzinfo=UTC)
+    since = (now - timedelta(seconds=age)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    said = {"type": "SpecValid", "status": "False", "reason": "CacheClaimNotFound", "lastTransitionTime": since}
+    error = SpecError(Reason.CACHE_CLAIM_NOT_FOUND, "spec.cache", "gone")
+    assert looks_again_in(error, {"conditions": [said]}, now) == seconds
+    assert looks_again_in(SpecError(Reason.INVALID_SPEC, "spec", "x"), {"conditions": [said]}, now) is None
 
 
 async def test_nothing_is_let_go_by_one_who_does_not_lead(world: World) -> None:

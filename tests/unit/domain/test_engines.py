@@ -41,6 +41,30 @@ def test_arguments_without_a_value_are_left_out_and_those_of_the_user_follow() -
     assert "command" not in server
 
 
+@pytest.mark.parametrize(
+    ("word", "field", "blocks"),
+    [
+        ("maxContext", "runtime.engine.maxContext", {"runtime": {"engine": {"maxContext": 4096}}}),
+        ("accelerators", "accelerator.count", {"accelerator": {"count": 2}}),
+    ],
+)
+def test_script_without_a_value_is_refused_instead_of_left_out(word: str, field: str, blocks: dict[str, Any]) -> None:
+    profile = _other(command=["sh", "-c", f"exec vllm serve {{model}} --flag={{{word}}}"])
+    with pytest.raises(SpecError, match=f"{{{word}}} stands in the middle of a text") as caught:
+        desired(make_modelservice().build(), profile, FACTS)
+    assert (caught.value.reason, caught.value.field) == (Reason.UNSUPPORTED_BY_SERVER, f"spec.{field}")
+    value = "4096" if word == "maxContext" else "2"
+    command = _pod(make_modelservice().with_spec(**blocks), profile)["containers"][0]["command"]
+    assert command[2] == f"exec vllm serve /models/chat --flag={value}"
+
+
+def test_option_whose_value_has_blanks_is_left_out_whole() -> None:
+    args = ['--config={"length": {maxContext}}', "{accelerators}", '--json={"a": {"b": 1}}']
+    profile = _other(command=["sh", "-c", 'exec vllm "$@"', "sh"], args=args)
+    (server,) = _pod(make_modelservice(), profile)["containers"]
+    assert (len(server["command"]), server["args"]) == (4, args[2:])
+
+
 def test_arguments_get_their_values_when_the_spec_has_them() -> None:
     builder = make_modelservice().with_gpu(2).with_spec(runtime={"engine": {"maxContext": 4096}})
     assert _pod(builder, _other())["containers"][0]["args"][1:3] == ["--max-model-len=4096", "--tp=2"]

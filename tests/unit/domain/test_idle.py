@@ -1,5 +1,6 @@
 """Scaling to zero: only what is settled and quiet goes, and what went stays until somebody wakes it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -156,11 +157,24 @@ def test_status_says_idle_at_zero_and_nothing_of_it_above() -> None:
         return {entry["type"]: entry for entry in status["conditions"]}
 
     asleep = conditions(_live(Rest(True), replicas=0))
-    assert (asleep["Idle"]["status"], asleep["Idle"]["reason"]) == ("True", "ScaledToZero")
+    assert (asleep["Idle"]["status"], asleep["Idle"]["reason"]) == ("True", "NoActivator")
     assert (asleep["Ready"]["status"], asleep["Ready"]["reason"]) == ("False", "ScaledToZero")
     assert "300 s" in asleep["Idle"]["message"]
     assert "kubectl scale deployment/chat --replicas=1" in asleep["Idle"]["message"]
     assert "Idle" not in conditions(_live(), _ready())
+
+
+@pytest.mark.parametrize(("activator", "warned"), [(None, True), ((), False), (("10.244.0.9",), False)])
+def test_status_says_before_it_goes_to_zero_that_no_request_brings_it_back(
+    activator: tuple[str, ...] | None, warned: bool
+) -> None:
+    works = {"conditions": [{"type": "ScalingActive", "status": "True", "reason": "ValidMetricFound"}]}
+    children = {KEY: _live(), ("HorizontalPodAutoscaler", "chat"): {"status": works}}
+    state = ObservedState(children, [_ready().build()], facts=replace(FACTS, activator=activator))
+    status = compute_status(SLEEPY.build(), None, state, ApplyResults(), NOW)
+    told = next(entry for entry in status["conditions"] if entry["type"] == "AutoscalerReady")
+    assert (told["status"], told["reason"]) == ("True", "ScalingActive")
+    assert ("no activator is installed, so no request brings it back" in told["message"]) is warned
 
 
 PODS = ("10.244.0.9", "10.244.1.9")

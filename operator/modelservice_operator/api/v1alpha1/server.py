@@ -75,7 +75,8 @@ class Server(Block):
     """How a server of another make is started and asked whether it is well. Arguments may hold {model} (the folder of
     the model), {name} (its name in requests), {port}, {dtype}, {maxContext}, {maxConcurrency} and {accelerators} (their
     number). An argument whose placeholder has no value (a context of 0, no accelerator) is left out, so a flag and its
-    value belong into one argument: --max-model-len={maxContext}."""
+    value belong into one argument: --max-model-len={maxContext}. A text with blanks that does not begin with -, such as
+    a script, is never left out: the ModelService has to give the value."""
 
     command: ArgumentList = Field(default_factory=list)
     """Program and its first arguments; empty means the entry point of the image."""
