@@ -50,11 +50,11 @@ log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 20.0
 RECONCILE_DEADLINE = 60.0
-FURTHER_LOOKS = (5.0, 20.0, 60.0)
+FURTHER_LOOKS = (20.0, 60.0)
 """Seconds after the start at which everything is listed again.
 
-A deletion between our first list and kopf's is seen by neither. And while CRDs are being installed the API server
-replaces their storage, and a watch of the old one stays silent until it is closed, within a minute.
+While CRDs are being installed the API server replaces their storage, and a watch of the old one stays silent until it
+is closed, within a minute.
 """
 
 
@@ -159,7 +159,13 @@ class Operator:
             self._doormen = Slices(self.api, resource, self._login.connection, (namespace,), self.intake.ask_for_all)
 
     def _watch_of(self, *resources: Resource) -> Watch:
-        return Watch(resources, self.intake.on_event, self._login.connection, self._settings.watch_namespaces)
+        return Watch(resources, self._on_event, self._login.connection, self._settings.watch_namespaces)
+
+    def _on_event(self, resource: Resource, type_: str, raw: dict[str, Any]) -> None:
+        """Take an event of a watch; one that lists, at the start or after a gap, does not tell what was deleted."""
+        self.intake.on_event(resource, type_, raw)
+        if type_ == "LISTED":
+            self.resync.ask_soon()
 
     def _build_resync(self) -> None:
         lister = Lister(self.api, self._settings.watch_namespaces, record_of)

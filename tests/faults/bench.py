@@ -29,6 +29,7 @@ from tests.faults.proxy import FaultProxy
 from tests.faults.warm import WarmOperator
 from tests.support.account import NAMESPACE, USER, drop_lease, log_in
 from tests.support.audit import Audit, Event, describe, strangers
+from tests.support.operators import OperatorProcess
 from tests.support.polling import until_async
 from tests.support.team import Team
 
@@ -49,7 +50,7 @@ World = dict[str, Any]
 class Replica:
     """One operator and the proxy through which it sees the API server."""
 
-    operator: WarmOperator
+    operator: OperatorProcess
     proxy: FaultProxy
 
     def restart(self) -> None:

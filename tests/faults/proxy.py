@@ -24,6 +24,8 @@ _PATH = re.compile(
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _DROPPED = ("host", "content-length", "transfer-encoding", "connection", "accept-encoding")
 START_SECONDS = 5.0
+LONGEST_LINE = 1 << 22
+"""Bytes of an event of a watch: etcd takes objects of one and a half megabytes."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,9 @@ class Upstream:
         """Make the session; on the loop that uses it."""
         connector = aiohttp.TCPConnector(ssl=self._tls, limit=0)
         timeout = aiohttp.ClientTimeout(total=None)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
+        self._session = aiohttp.ClientSession(
+            connector=connector, timeout=timeout, auto_decompress=False, read_bufsize=LONGEST_LINE
+        )
 
     async def close(self) -> None:
         """Close the session."""

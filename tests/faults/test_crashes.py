@@ -1,7 +1,8 @@
 """The operator is killed at every write that it makes, before the request and before its answer, and starts again.
 
-The writes of a scenario are recorded without a fault; each of them, by what it is and how often it came, gives two
-crash points. That the list below is complete is itself a test.
+The writes of a scenario of two steps are recorded without a fault; each of them gives two crash points. That the list
+below is complete is itself a test. `make test` reaches every third point, all in one run, so that the operator dies
+half a dozen times on its way; `make test-faults` also reaches each point in a run of its own.
 """
 
 import asyncio
@@ -48,30 +49,29 @@ FAULTS: dict[str, Callable[[Callable[[], object]], Fault]] = {"before": instead,
 
 @dataclass(frozen=True)
 class Point:
-    """Kill at the `nth` write of this kind, before the API server gets it or after it has carried it out."""
+    """Kill at the first write of this kind in a step, before the API server gets it or after it has carried it out."""
 
+    step: str
     write: str
-    nth: int
     when: str
 
     def __str__(self) -> str:
-        return f"{self.when} {self.write} {self.nth}".replace(" ", "-").replace("/", "-")
+        return f"{self.step} {self.when} {self.write}".replace(" ", "-").replace("/", "-")
 
 
 def points() -> Iterator[Point]:
     """Every crash point of the scenario, in the order in which they are reached."""
-    seen: Counter[str] = Counter()
-    for write in (*CREATING, *CHANGING):
-        seen[write] += 1
-        for when in FAULTS:
-            yield Point(write, seen[write], when)
+    for step, writes in (("creating", CREATING), ("changing", CHANGING)):
+        for write in writes:
+            for when in FAULTS:
+                yield Point(step, write, when)
 
 
-def chosen() -> Iterator[object]:
-    """All of them as parameters; two of three are tried by `make test-faults` alone."""
-    for index, point in enumerate(points()):
-        marks = () if index % 3 == 0 else (pytest.mark.thorough,)
-        yield pytest.param(point, marks=marks, id=str(point))
+def runs() -> Iterator[object]:
+    """The points of each run, as parameters."""
+    yield pytest.param([*points()][::3], id="at-every-third-point")
+    for point in points():
+        yield pytest.param([point], marks=pytest.mark.thorough, id=str(point))
 
 
 async def create(bench: FaultBench) -> None:
@@ -115,17 +115,18 @@ async def clear(bench: FaultBench) -> None:
                 await bench.team.remove(kind, name)
 
 
-_undisturbed: list[World] = []
+_undisturbed: list[tuple[World, Counter[str]]] = []
 
 
-async def undisturbed(bench: FaultBench) -> World:
-    """The world that the scenario makes when nothing goes wrong; made once."""
+async def undisturbed(bench: FaultBench) -> tuple[World, Counter[str]]:
+    """The world that the scenario makes when nothing goes wrong, and the writes that make it; made once."""
     if not _undisturbed:
         replica = bench.lead()
         await create(bench)
         await change(bench)
         await bench.team.quiet(1.2)
-        _undisturbed.append(await bench.world())
+        written = Counter(line.split(" chat")[0].rstrip("/") for line in describe(bench.writes()))
+        _undisturbed.append((await bench.world(), written))
         assert replica.operator.terminate() == 0
         await clear(bench)
     return _undisturbed[0]
@@ -141,39 +142,43 @@ def crash(replica: Replica, point: Point) -> Rule:
     def matches(ask: Ask) -> bool:
         return ask.is_write and str(ask) == point.write
 
-    return replica.proxy.add(matches, FAULTS[point.when](kill), skip=point.nth - 1, times=1)
+    return replica.proxy.add(matches, FAULTS[point.when](kill), times=1)
 
 
 async def survive(replica: Replica, step: Coroutine[Any, Any, None]) -> None:
     """Make a step of the scenario, and start the operator again whenever it is dead."""
     task = asyncio.create_task(step)
     while not task.done():
-        assert replica.operator.process is not None
-        if replica.operator.process.poll() is not None:
-            replica.restart()
+        restart_if_dead(replica)
         await asyncio.sleep(0.02)
     await task
 
 
+def restart_if_dead(replica: Replica) -> None:
+    """Start the operator again when it has ended; its last write may be the one at which it was killed."""
+    assert replica.operator.process is not None
+    if replica.operator.process.poll() is not None:
+        replica.restart()
+
+
 async def test_crash_points_are_all_the_writes_of_the_scenario(stage: FaultBench) -> None:
-    stage.lead()
-    await create(stage)
-    await change(stage)
-    await stage.team.quiet(1.2)
-    written = Counter(line.split(" chat")[0].rstrip("/") for line in describe(stage.writes()))
+    _, written = await undisturbed(stage)
     known = Counter((*CREATING, *CHANGING))
     assert set(written) == set(known)
     assert all(written[write] == count for write, count in known.items() if "status" not in write), written
 
 
-@pytest.mark.parametrize("point", list(chosen()))
-async def test_world_is_that_of_an_undisturbed_run_when_killed(stage: FaultBench, point: Point) -> None:
-    wanted = await undisturbed(stage)
+@pytest.mark.parametrize("reached", list(runs()))
+async def test_world_is_that_of_an_undisturbed_run_when_killed(stage: FaultBench, reached: list[Point]) -> None:
+    wanted, _ = await undisturbed(stage)
     replica = stage.lead()
-    rule = crash(replica, point)
-    await survive(replica, create(stage))
-    await survive(replica, change(stage))
-    assert len(rule.hits) == 1, f"the operator never came to {point}"
+    rules = {}
+    for name, step in (("creating", create), ("changing", change)):
+        rules |= {point: crash(replica, point) for point in reached if point.step == name}
+        await survive(replica, step(stage))
+    await stage.team.quiet(1.2)
+    assert [str(point) for point, rule in rules.items() if len(rule.hits) != 1] == [], "never came to these points"
+    restart_if_dead(replica)
     await stage.expect_quiet()
     assert await stage.world() == wanted
     stage.expect_health([replica])

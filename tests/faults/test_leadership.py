@@ -52,6 +52,7 @@ async def expect_work(bench: FaultBench, name: str) -> None:
     bench.expect_one_writer(RENEW_DEADLINE)
 
 
+@pytest.mark.thorough
 async def test_standby_leads_when_the_leader_is_killed(bench: FaultBench) -> None:
     leader, standby = pair(bench)
     leader.operator.kill()

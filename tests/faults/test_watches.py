@@ -93,9 +93,9 @@ async def test_deletion_in_a_gap_is_seen_when_the_stream_has_expired(bench: Faul
 async def test_deleted_child_returns_by_the_next_complete_list_when_no_event_tells(bench: FaultBench) -> None:
     replica = bench.add("--resync-seconds", "5")
     replica.proxy.add(is_watch, edited(deaf))
+    await bench.team.create("chat")
     replica.operator.start()
     replica.operator.wait(replica.operator.leads, "it leads", 20)
-    await bench.team.create("chat")
     await bench.converge("chat", *BASIC)
     await bench.team.remove("Deployment", "chat")
     await bench.converge("chat", *BASIC)

@@ -16,6 +16,9 @@ from modelservice_operator.engine.cache import Cache, Record
 
 log = logging.getLogger(__name__)
 
+SOON = 5.0
+"""Seconds in which a watch that lists again is done with most of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -55,10 +58,20 @@ class Resync:
         self._metrics = metrics
         self._interval = interval
         self._asked = asyncio.Event()
+        self._soon: asyncio.TimerHandle | None = None
 
     def ask(self) -> None:
         """Make the next pass start now."""
         self._asked.set()
+
+    def ask_soon(self, seconds: float = SOON) -> None:
+        """Make a pass start in so many seconds, however often it is asked for until then."""
+        if self._soon is None:
+            self._soon = asyncio.get_running_loop().call_later(seconds, self._ask_now)
+
+    def _ask_now(self) -> None:
+        self._soon = None
+        self.ask()
 
     async def run(self, on_pass: Callable[[], None]) -> None:
         """Make passes for ever.

@@ -63,3 +63,15 @@ async def test_other_kinds_are_listed_when_one_cannot_be(world: World) -> None:
     await until(lambda: world.passes > 0)
     task.cancel()
     assert world.corrections == {"Service": 1}
+
+
+async def test_one_pass_is_made_a_moment_later_however_often_it_is_asked_for(world: World) -> None:
+    running = asyncio.create_task(world.resync.run(world.on_pass))
+    for _ in range(50):
+        world.resync.ask_soon(0.05)
+    await asyncio.sleep(0)
+    assert world.passes == 0
+    await until(lambda: world.passes == 1)
+    world.resync.ask_soon(0.01)
+    await until(lambda: world.passes == 2)
+    running.cancel()
