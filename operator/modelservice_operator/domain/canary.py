@@ -62,8 +62,14 @@ def _marked(asked: Manifest, stage: Stage | None) -> Manifest:
 
 
 def _share(world: World, weight: int) -> float:
-    """The canary's part of the replicas; an autoscaler counts those of the first Deployment only."""
-    return world.wanted * weight / (100 - weight if world.is_autoscaled else 100)
+    """The canary's part of the replicas.
+
+    An autoscaler counts those of the first Deployment only, so they come on top, at most as many as it may start.
+    """
+    scaling = world.service.spec.autoscaling
+    if scaling is None:
+        return world.wanted * weight / 100
+    return min(world.wanted * weight / (100 - weight), scaling.max_replicas or math.inf)
 
 
 def _without_replicas(chosen: Manifest, replicas: int) -> Manifest:

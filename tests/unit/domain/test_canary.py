@@ -166,6 +166,13 @@ def test_autoscaler_keeps_its_replicas_and_the_canary_follows_them(cluster: Clus
     assert _runs(children, "chat-canary") == (_revision(NEW), 2)
 
 
+def test_canary_beside_an_autoscaler_never_has_more_replicas_than_that_may_start(cluster: Cluster) -> None:
+    scaling = {"minReplicas": 1, "maxReplicas": 9}
+    cluster.settle(_spec(OLD, replicas=0, autoscaling=scaling))
+    cluster.live["Deployment", "chat"]["spec"]["replicas"] = 6
+    assert _runs(cluster.settle(_spec(NEW, 90, 0, autoscaling=scaling), steps=1), "chat-canary") == (_revision(NEW), 9)
+
+
 def test_weight_of_100_rolls_the_new_revision_out_and_ends_the_canary(cluster: Cluster) -> None:
     cluster.settle(_spec(OLD))
     cluster.settle(_spec(NEW))
