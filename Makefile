@@ -23,7 +23,7 @@ quickstart: ## a cluster, the operator, a model and its answer, from nothing
 	@$(tools)/python -m tests.quickstart --cluster $(CLUSTER)
 
 test: lint verify ## every check and every test, on a real API server and a real node
-	@$(dev)/python -m pytest -q -n 2 -m "not thorough"
+	@OMP_WAIT_POLICY=passive $(dev)/python -m pytest -q -n 2 -m "not thorough"
 
 test-faults: ## every fault of the operator's bench, and the long form of the fuzz tests
 	@bin=$(dev); $$bin/python -m pytest -q tests/faults && $$bin/python -m pytest -q -m thorough tests/unit tests/runtime/media tests/runtime/sources

@@ -12,7 +12,7 @@ from tests.models import build_model
 from tests.models.chat_trials import share_of_facts, share_of_parsed_calls, share_of_valid_json
 from tests.runtime.support.server import RunningServer, running
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.timeout(400)]
 NEW_TOKENS = 24
 QUESTIONS = [
     "What is the capital of France?",

@@ -113,6 +113,9 @@ def requested_accelerators(pod: Tree) -> frozenset[str]:
 
 
 def _unplaced(pod: Tree) -> Diagnosis | None:
+    """The scheduler found no node; what it says of that may arrive when the pod has one already."""
+    if text(pod, "spec", "nodeName"):
+        return None
     for condition in items(pod, "status", "conditions"):
         if text(condition, "type") != "PodScheduled" or condition.get("status") != "False":
             continue

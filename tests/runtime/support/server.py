@@ -14,7 +14,7 @@ import httpx
 from modelservice_runtime.config import Settings
 from modelservice_runtime.server.process import ServerProcess
 
-READY_SECONDS = 60.0
+READY_SECONDS = 100.0
 
 
 def free_ports(count: int) -> list[int]:

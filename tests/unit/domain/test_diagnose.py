@@ -46,6 +46,7 @@ HEALTHY: dict[str, Callable[[], PodBuilder]] = {
     "loading": lambda: make_pod().scheduled().fetched().running(),
     "ready": lambda: make_pod().ready(),
     "recovered": lambda: make_pod().ready().crashed("server", 1).ready(),
+    "told late that there was no node": lambda: make_pod().scheduled().unschedulable("no nodes available"),
     "deleted while crashing": lambda: make_pod().scheduled().crashed("server", 1).deleting(),
 }
 
