@@ -1,7 +1,8 @@
 """etcd, kube-apiserver, kube-controller-manager and kube-scheduler as plain processes of this machine.
 
 etcd runs without fsync: a test cluster does not outlive its machine. The request limits of the controller manager and
-the scheduler are raised, or they and not the operator would be what a scale test measures.
+the scheduler are raised, or they and not the operator would be what a scale test measures. Without a kubelet all nodes
+are simulated, and none counts as lost because whoever plays it was late.
 """
 
 import json
@@ -172,10 +173,10 @@ def _clients(state: State, name: str) -> list[str]:
 
 def _controller_manager(state: State, programs: Path) -> list[str]:
     pki = state.folder / "pki"
-    ranges = (
+    nodes = (
         ["--allocate-node-cidrs", f"--cluster-cidr={state.pods}", "--node-cidr-mask-size=23"]
         if state.mode == "node"
-        else []
+        else ["--node-monitor-grace-period=24h"]
     )
     return [
         str(programs / "kube-controller-manager"),
@@ -184,7 +185,7 @@ def _controller_manager(state: State, programs: Path) -> list[str]:
         f"--root-ca-file={pki / 'ca.crt'}",
         "--use-service-account-credentials",
         "--horizontal-pod-autoscaler-sync-period=5s",
-        *ranges,
+        *nodes,
     ]
 
 

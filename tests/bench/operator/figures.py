@@ -76,4 +76,6 @@ def figure(name: str, value: float, unit: str, count: int, values: Sequence[floa
 def percentiles(name: str, seconds: Sequence[float], unit: str, count: int, *shares: int) -> list[Figure]:
     """Percentiles of times, in seconds or, with the unit ms, in milliseconds."""
     scale = 1000.0 if unit == "ms" else 1.0
-    return [figure(f"{name}: p{share}", percentile(seconds, share / 100) * scale, unit, count) for share in shares]
+    return [
+        figure(f"{name}: p{share}", percentile(seconds, share / 100) * scale, unit, count, seconds) for share in shares
+    ]

@@ -19,6 +19,7 @@ FULL = ("ServiceAccount", "Deployment", "Service", "HorizontalPodAutoscaler", "P
 HOT_PAUSE = 1 / 50
 HOT_STANDBY_SECONDS = 2.5
 """How long a standby waits beside the leader before that one ends."""
+TELL_SECONDS = 5.0
 STARTING = 90.0
 """Seconds in which a started operator has to have done what it does first."""
 
@@ -113,10 +114,12 @@ class Bench:
             self.curve.created.append(time.monotonic() - since)
             return uid
 
+        telling = asyncio.create_task(self._tell(since))
         uids = await at_once(create(index) for index in range(count))
         complete = [await world.sightings.complete(uid, 600) for uid in uids]
         ready = [await world.sightings.ready(uid, 600) for uid in uids]
         after = use_of(world.leader.pid)
+        telling.cancel()
         self.curve.children, self.curve.ready = [t - since for t in complete], [t - since for t in ready]
         last = await world.silence(300)
         own_children = [at - start for at, start in zip(complete, asked, strict=True)]
@@ -190,7 +193,7 @@ class Bench:
         world, resources = self._world, [BY_KIND[kind] for kind in FULL]
         names = [f"full-{index}" for index in range(5)]
         for name in names:
-            await world.create(name, **EVERYTHING)
+            await world.create(name, replicas=None, **EVERYTHING)
         for name in names:
             for each in resources:
                 await world.sightings.back((each.kind, name), "")
@@ -232,15 +235,23 @@ class Bench:
         world = self._world
         world.audit.mark()
         killed, ended = [], []
-        for _ in range(self._sizes.repeats):
-            killed.append(await self._hand_over(lambda leader: leader.kill()))
-            ended.append(await self._hand_over(lambda leader: leader.terminate()))
+        for turn in range(self._sizes.repeats):
+            killed.append(await self._hand_over(lambda leader: leader.kill(), f"many-{2 * turn}"))
+            ended.append(await self._hand_over(lambda leader: leader.terminate(), f"many-{2 * turn + 1}"))
         return [
-            self._figure("failover, leader killed: longest", max(killed), "s", killed),
-            self._figure("failover, leader ended gracefully: longest", max(ended), "s", ended),
+            *self._hand_overs("failover, leader killed", killed),
+            *self._hand_overs("failover, leader ended gracefully", ended),
             self._figure("failover: writes", len(world.audit.writes()), "writes"),
             self._figure("failover: writes by a replica that did not lead", len(strangers(world.audit)), "writes"),
         ]
+
+    async def _tell(self, since: float) -> None:
+        """Print for ever how far a burst has come."""
+        while True:
+            await asyncio.sleep(TELL_SECONDS)
+            children, ready = self._world.sightings.reached(since)
+            reached = f"{len(self.curve.created)} created, {children} complete, {ready} Ready"
+            print(f"  {time.monotonic() - since:.0f} s: {reached}", flush=True)
 
     async def _singles(self, when: str, with_ready: bool = False) -> list[Figure]:
         world, complete, ready = self._world, [], []
@@ -285,17 +296,30 @@ class Bench:
             under_way -= ended
         return done
 
-    async def _hand_over(self, end: Callable[[Controller], object]) -> float:
-        """End the leader beside a standby; return how long until that one leads."""
+    async def _hand_over(self, end: Callable[[Controller], object], name: str) -> tuple[float, float]:
+        """End the leader beside a standby, and delete a child of `name`.
+
+        Return how long until the standby leads, and how long until the child is back.
+        """
         leader, standby = self._world.leader, self._world.start()
         assert isinstance(standby, Ours)
         await asyncio.sleep(HOT_STANDBY_SECONDS)
         since = time.monotonic()
-        end(leader)
-        standby.wait(standby.leads, "the standby leads", 40)
+        ending = asyncio.create_task(asyncio.to_thread(end, leader))
+        repairing = asyncio.create_task(self._delete(self._world.subject.children[-1], name))
+        await asyncio.to_thread(standby.wait, standby.leads, "the standby leads", 40)
         took = time.monotonic() - since
+        await ending
+        repaired = await repairing
         await self._world.silence()
-        return took
+        return took, repaired
+
+    def _hand_overs(self, name: str, turns: Sequence[tuple[float, float]]) -> list[Figure]:
+        leading, repaired = ([turn[index] for turn in turns] for index in (0, 1))
+        return [
+            self._figure(f"{name}: longest", max(leading), "s", leading),
+            self._figure(f"{name}: longest until a child deleted then is back", max(repaired), "s", repaired),
+        ]
 
     def _figure(self, name: str, value: float, unit: str, values: Sequence[float] = ()) -> Figure:
         return figure(name, value, unit, self._sizes.count, values)

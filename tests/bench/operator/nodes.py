@@ -18,7 +18,6 @@ STAGES = (
     "pod/fast/pod-ready.yaml",
     "pod/fast/pod-delete.yaml",
 )
-"""Without the heartbeat the nodes count as lost after 50 s, and no pod on them as ready."""
 
 
 def _node(index: int) -> dict[str, Any]:
@@ -57,6 +56,7 @@ def simulated_nodes(cluster: Cluster, gpus: int, log: Path) -> Iterator[None]:
     """Nodes with at least so many GPUs for a block; pod addresses are loopback ones, where nobody listens."""
     program = binaries.ensure(["kwok"]) / "kwok"
     command = [str(program), "--kubeconfig", str(cluster.kubeconfig), "--manage-all-nodes", "--cidr", "127.1.0.1/16"]
+    command += ["--node-lease-duration-seconds=0"]  # a lease that is lost for a moment would stop its node
     command += [f"--config={_stages() / each}" for each in STAGES]
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd=log.parent)

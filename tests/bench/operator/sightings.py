@@ -73,6 +73,12 @@ class Sightings:
         """Whether every kind of child of an object was seen."""
         return len(self.lives[uid].children) >= len(self._subject.children)
 
+    def reached(self, since: float) -> tuple[int, int]:
+        """How many objects had all their children since then, and how many said since then that they are ready."""
+        complete = (life for uid, life in list(self.lives.items()) if self.has_children(uid))
+        ready = (life.ready for life in self.lives.values() if life.ready is not None)
+        return sum(max(life.children.values()) >= since for life in complete), sum(at >= since for at in ready)
+
     async def complete(self, uid: str, seconds: float = 60.0) -> float:
         """Wait for the last kind of child of an object; return when it was seen. Raises TimeoutError."""
         await self._until(lambda: self.has_children(uid), seconds, "children")

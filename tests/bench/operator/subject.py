@@ -41,9 +41,10 @@ class Subject:
         return not self.command
 
     def make(self, namespace: str, name: str, **spec: Any) -> Body:
-        """An object to create; keywords are blocks of its spec that replace those of the template."""
+        """An object to create; keywords replace the blocks of the template's spec, and None takes one away."""
         metadata = {**self.template.get("metadata", {}), "namespace": namespace, "name": name}
-        return {**self.template, "metadata": metadata, "spec": {**self.template["spec"], **spec}}
+        blocks = {key: value for key, value in {**self.template["spec"], **spec}.items() if value is not None}
+        return {**self.template, "metadata": metadata, "spec": blocks}
 
 
 def find_resource(cluster: Cluster, group_version: str, plural: str = "", kind: str = "") -> Resource:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psutil
 
 from modelservice_operator.kube.client import KubernetesApi, Login
 from modelservice_operator.kube.errors import NotFound
@@ -120,7 +121,7 @@ class World:
             await asyncio.sleep(SAMPLE_SECONDS)
             try:
                 self.samples.append((self.phase, use_of(self.leader.pid)))
-            except (ProcessLookupError, FileNotFoundError, IndexError, KeyError):
+            except (psutil.Error, FileNotFoundError, IndexError, KeyError):
                 continue
 
 
