@@ -67,6 +67,15 @@ async def test_apply_creates_when_the_object_is_missing(api: KubeApi, name: str)
     assert (await api.get(CONFIG_MAP, "default", name))["data"] == {"a": "1"}
 
 
+async def test_apply_of_a_new_object_is_refused_when_the_object_exists(api: KubeApi, name: str) -> None:
+    created = await api.apply(CONFIG_MAP, make_config_map(name, a="1"), only_new=True)
+    for body in (make_config_map(name, a="1"), make_config_map(name, a="2")):
+        with pytest.raises(Conflict):
+            await api.apply(CONFIG_MAP, body, only_new=True)
+    assert await api.get(CONFIG_MAP, "default", name) == created
+    assert (await api.apply(CONFIG_MAP, make_config_map(name, b="2")))["data"] == {"b": "2"}
+
+
 async def test_version_stays_when_the_same_is_applied_again(api: KubeApi, name: str) -> None:
     first = await api.apply(CONFIG_MAP, make_config_map(name, a="1"))
     second = await api.apply(CONFIG_MAP, make_config_map(name, a="1"))

@@ -47,10 +47,14 @@ class FakeKube:
         for start in range(0, max(len(items), 1), limit):
             yield Page(items[start : start + limit], version)
 
-    async def apply(self, resource: Resource, manifest: Mapping[str, Any], deadline: float = DEADLINE) -> Body:
+    async def apply(
+        self, resource: Resource, manifest: Mapping[str, Any], deadline: float = DEADLINE, only_new: bool = False
+    ) -> Body:
         place = _place(resource, manifest)
         self._enter("apply", resource, place[2])
         known = self.objects.get(place)
+        if known and only_new:
+            raise Conflict(409, "the object has been modified", "Conflict")
         body = copy.deepcopy(known) if known else {"metadata": {}}
         _withdraw(body, self._applied.get(place, {}), dict(manifest))
         _merge(body, copy.deepcopy(dict(manifest)))

@@ -7,13 +7,14 @@ sent unless this process leads at that moment.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from modelservice_operator.api.kinds import BY_KIND, SERVICE_ACCOUNT
 from modelservice_operator.controller.intake import Intake
 from modelservice_operator.domain import Apply, Delete
 from modelservice_operator.kube.api import Body, KubeApi
-from modelservice_operator.kube.errors import ApiError, NotFound
+from modelservice_operator.kube.errors import ApiError, Conflict, NotFound
 from modelservice_operator.kube.resources import child_resource
 
 FIRST = frozenset({SERVICE_ACCOUNT.kind})
@@ -21,11 +22,15 @@ FIRST = frozenset({SERVICE_ACCOUNT.kind})
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one action: the object as stored, or the error; neither for a deletion that worked."""
+    """What became of one action: the object as stored, or the error; neither for a deletion that worked.
+
+    `unseen` is the object that kept a missing child from being made, because it has its name already.
+    """
 
     action: Apply | Delete
     answer: Body | None = None
     error: ApiError | None = None
+    unseen: Body | None = None
 
 
 class NotLeading(Exception):  # noqa: N818
@@ -33,7 +38,7 @@ class NotLeading(Exception):  # noqa: N818
 
 
 class Applier:
-    """Applies and deletes children, and reads those that the watch cannot show."""
+    """Applies and deletes children."""
 
     def __init__(self, api: KubeApi, intake: Intake, may_write: Callable[[], bool]) -> None:
         self._api = api
@@ -45,15 +50,6 @@ class Applier:
         if not self._may_write():
             raise NotLeading
 
-    async def find_unseen(self, missing: Sequence[Apply]) -> list[tuple[str, Body]]:
-        """Read the objects that have the names of missing children, with their kinds.
-
-        The watch shows only what carries our label. An object of that name without it may belong to someone else, and
-        applying would take it over.
-        """
-        found = await asyncio.gather(*(self._find(action) for action in missing))
-        return [(action.manifest["kind"], body) for action, body in zip(missing, found, strict=True) if body]
-
     async def carry_out(self, actions: Sequence[Apply | Delete]) -> list[Result]:
         """Carry the actions out. Raises NotLeading when the leadership was lost before one of them was sent."""
         first = [a for a in actions if isinstance(a, Apply) and a.manifest["kind"] in FIRST]
@@ -64,19 +60,11 @@ class Applier:
             results += await asyncio.gather(*(self._carry_out(action) for action in wave))
         return results
 
-    async def _find(self, action: Apply) -> Body | None:
-        metadata = action.manifest["metadata"]
-        resource = child_resource(BY_KIND[action.manifest["kind"]])
-        try:
-            return await self._api.get(resource, metadata["namespace"], metadata["name"])
-        except NotFound:
-            return None
-
     async def _carry_out(self, action: Apply | Delete) -> Result:
+        resource = child_resource(BY_KIND[action.kind])
         try:
             if isinstance(action, Apply):
-                return Result(action, answer=await self._apply(action))
-            resource = child_resource(BY_KIND[action.kind])
+                return await (self._create(action) if action.reason == "Missing" else self._apply(action))
             await self._api.delete(resource, action.namespace, action.name, action.uid)
         except NotFound as error:
             return Result(action, error=error if isinstance(action, Apply) else None)
@@ -84,8 +72,22 @@ class Applier:
             return Result(action, error=error)
         return Result(action)
 
-    async def _apply(self, action: Apply) -> Body:
-        resource = child_resource(BY_KIND[action.manifest["kind"]])
-        answer = await self._api.apply(resource, action.manifest)
+    async def _create(self, action: Apply) -> Result:
+        """Apply a child that is not there as far as was seen, and read what has its name if something does.
+
+        The watch shows only what carries our label. An object of that name without it may belong to someone else, and
+        applying would take it over.
+        """
+        try:
+            return await self._apply(action, only_new=True)
+        except Conflict as error:
+            with suppress(NotFound):
+                resource = child_resource(BY_KIND[action.kind])
+                return Result(action, error=error, unseen=await self._api.get(resource, action.namespace, action.name))
+        return await self._apply(action)
+
+    async def _apply(self, action: Apply, only_new: bool = False) -> Result:
+        resource = child_resource(BY_KIND[action.kind])
+        answer = await self._api.apply(resource, action.manifest, only_new=only_new)
         self._intake.take(resource, answer)
-        return answer
+        return Result(action, answer=answer)

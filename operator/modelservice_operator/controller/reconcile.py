@@ -107,9 +107,8 @@ class Reconciler:
             return _retry_after(error)
 
     async def _make_so(self, seen: Observation) -> Outcome:
-        decision = await self._decide(seen)
-        results = await self._apply(seen.key, decision)
-        waiting = await self._report(seen.key, decision, results)
+        decision, results = await self._settle(seen)
+        waiting = await self._report(seen, decision, results)
         await self._collectors.prepare(seen, self._facts())
         claim = looks_again_in(decision.error, seen.record.body.get("status") or {}, seen.seen_at)
         return _outcome(decision, results, _sooner(waiting, seen.changes_in, decision.looks_in, claim))
@@ -119,19 +118,21 @@ class Reconciler:
         await self._collectors.release(key)
         return Outcome("Gone")
 
-    async def _decide(self, seen: Observation) -> Decision:
-        """Decide, and decide again if something unseen already has the name of a missing child.
+    async def _settle(self, seen: Observation) -> tuple[Decision, Sequence[Result]]:
+        """Decide and apply, and once more if something that no watch shows has the name of a missing child."""
+        decision = await self._decide(seen)
+        results = await self._apply(seen.key, decision)
+        unseen = {(r.action.kind, r.action.name): project(r.action.kind, r.unseen) for r in results if r.unseen}
+        again = observe(self._cache, seen.key) if unseen else None
+        if again is None:
+            return decision, results
+        decision = await self._decide(replace(again, children={**again.children, **unseen}))
+        return decision, await self._apply(seen.key, decision)
 
-        What others changed is left out where the spec asks for a report only.
-        """
+    async def _decide(self, seen: Observation) -> Decision:
+        """Decide; what others changed is left out where the spec asks for a report only."""
         recorded, still = self._recorded.get(seen.key, {}), self._stillness(seen)
-        calls = await self._comparison.of(seen)
-        decision = decide(seen, self._facts(), self._manifests, recorded, still, calls)
-        unseen = await self._applier.find_unseen(_missing(seen, decision))
-        if unseen:
-            found = {(kind, body["metadata"]["name"]): project(kind, body) for kind, body in unseen}
-            seen = replace(seen, children={**seen.children, **found})
-            decision = decide(seen, self._facts(), self._manifests, recorded, still, calls)
+        decision = decide(seen, self._facts(), self._manifests, recorded, still, await self._comparison.of(seen))
         return await self._owners.report(seen, decision)
 
     def _stillness(self, seen: Observation) -> Stillness:
@@ -160,9 +161,10 @@ class Reconciler:
         elif key in self._recorded:
             self._recorded[key].pop(child, None)
 
-    async def _report(self, key: Key, decision: Decision, results: Sequence[Result]) -> float | None:
+    async def _report(self, before: Observation, decision: Decision, results: Sequence[Result]) -> float | None:
         """Write the status of what is there now; return in how many seconds to come back if it has to wait."""
-        seen = observe(self._cache, key)
+        key = before.key
+        seen = observe(self._cache, key) if results else before
         if seen is None:
             return None
         report, hold = self._runtime_report(seen)
@@ -201,16 +203,6 @@ class Reconciler:
         self._manifests.forget(key)
         self._owners.forget(key)
         self._status.forget(key)
-
-
-def _missing(seen: Observation, decision: Decision) -> list[Apply]:
-    actions = decision.plan.actions if decision.plan else ()
-    return [
-        action
-        for action in actions
-        if isinstance(action, Apply)
-        and (action.manifest["kind"], action.manifest["metadata"]["name"]) not in seen.children
-    ]
 
 
 def _failures(results: Sequence[Result]) -> tuple[Failure, ...]:

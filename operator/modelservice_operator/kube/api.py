@@ -39,10 +39,12 @@ class KubeApi(Protocol):
     ) -> AsyncIterator[Page]:
         """Read every object that the resource's selector matches, in pages of one consistent snapshot."""
 
-    async def apply(self, resource: Resource, manifest: Mapping[str, Any], deadline: float = DEADLINE) -> Body:
+    async def apply(
+        self, resource: Resource, manifest: Mapping[str, Any], deadline: float = DEADLINE, only_new: bool = False
+    ) -> Body:
         """Server-side apply with the operator's field manager, taking over fields that others own.
 
-        Return the object.
+        With `only_new` an object that exists is left alone (`Conflict`). Return the object.
         """
 
     async def delete(self, resource: Resource, namespace: str, name: str, uid: str, deadline: float = DEADLINE) -> None:

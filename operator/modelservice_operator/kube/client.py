@@ -32,6 +32,11 @@ log = logging.getLogger(__name__)
 
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
+NO_VERSION = "1"
+"""The version of an empty store, which no object has.
+
+A version in an apply is compared with that of the object, where there is one: with this one an apply can only create.
+"""
 CONNECT_TIMEOUT = 5.0
 
 Observe = Callable[[str, str, int, float], None]
@@ -162,10 +167,14 @@ class KubernetesApi:
             if not token:
                 return
 
-    async def apply(self, resource: Resource, manifest: Mapping[str, Any], deadline: float = DEADLINE) -> Body:
+    async def apply(
+        self, resource: Resource, manifest: Mapping[str, Any], deadline: float = DEADLINE, only_new: bool = False
+    ) -> Body:
         """Server-side apply."""
         metadata = manifest["metadata"]
         path = resource.path(metadata.get("namespace", ""), metadata["name"])
+        if only_new:
+            manifest = {**manifest, "metadata": {**metadata, "resourceVersion": NO_VERSION}}
         query = [("fieldManager", FIELD_MANAGER), ("force", "true"), ("fieldValidation", "Strict")]
         return await self._call("apply", resource, path, deadline, query=query, body=manifest, content=APPLY)
 

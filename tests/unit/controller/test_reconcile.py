@@ -22,6 +22,31 @@ async def test_children_are_applied_once_when_a_modelservice_appears(world: Worl
     assert applied.index("Deployment") > applied.index("ServiceAccount")
 
 
+async def test_nothing_is_read_when_children_are_made(world: World) -> None:
+    world.make()
+    await world.settle()
+    assert world.names("Deployment") == {"chat"}
+    assert world.kube.reads == []
+
+
+async def test_child_that_lost_its_labels_unseen_gets_them_back_in_one_pass(world: World) -> None:
+    world.make()
+    await world.settle()
+    stripped = world.kube.objects["Service", NAMESPACE, "chat"]
+    labels = stripped["metadata"].pop("labels")
+    world.intake.on_event(BY_KIND["Service"], "DELETED", world.kube.put(BY_KIND["Service"], stripped))
+    assert [outcome.result for outcome in await world.settle()] == ["Applied"]
+    assert world.kube.objects["Service", NAMESPACE, "chat"]["metadata"]["labels"] == labels
+
+
+async def test_child_is_made_when_what_had_its_name_is_gone_again(world: World) -> None:
+    refused = iter([Conflict(409, "the object has been modified", "Conflict")])
+    world.kube.fail = lambda verb, kind, name: next(refused, None) if (verb, kind) == ("apply", "Service") else None
+    world.make()
+    assert {outcome.retry for outcome in await world.settle()} == {False}
+    assert world.names("Service") == {"chat"}
+
+
 async def test_nothing_is_requested_when_everything_is_in_sync(world: World) -> None:
     world.make()
     await world.settle()
