@@ -17,7 +17,7 @@ from modelservice_operator import __version__
 from modelservice_operator.api.activator import SERVICE_NAME
 from modelservice_operator.controller.activators import Activators
 from modelservice_operator.controller.activity import Activity
-from modelservice_operator.controller.intake import Intake, record_of
+from modelservice_operator.controller.intake import Intake
 from modelservice_operator.controller.keys import Key
 from modelservice_operator.controller.ports import Ports
 from modelservice_operator.controller.reconcile import Reconciler
@@ -168,7 +168,7 @@ class Operator:
             self.resync.ask_soon()
 
     def _build_resync(self) -> None:
-        lister = Lister(self.api, self._settings.watch_namespaces, record_of)
+        lister = Lister(self.api, self._settings.watch_namespaces, self.intake.record_of)
         self.resync = Resync(
             self.cache,
             self._kinds,

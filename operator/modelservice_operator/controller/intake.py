@@ -23,12 +23,16 @@ def record_of(resource: Resource, raw: Mapping[str, Any]) -> Record:
     """Project a raw object into a cache record."""
     metadata = raw["metadata"]
     return Record.of(
-        id=ObjectId(resource.kind, metadata.get("namespace", ""), metadata["name"]),
+        id=_id_of(resource, metadata),
         uid=metadata["uid"],
         version=int(metadata["resourceVersion"]),
         parent=parent_of(resource, metadata),
         body=project(resource.kind, dict(raw)),
     )
+
+
+def _id_of(resource: Resource, metadata: Mapping[str, Any]) -> ObjectId:
+    return ObjectId(resource.kind, metadata.get("namespace", ""), metadata["name"])
 
 
 class Intake:
@@ -43,14 +47,15 @@ class Intake:
     def on_event(self, resource: Resource, type_: str, raw: dict[str, Any]) -> None:
         """Take one event of a watch stream."""
         self._watched(resource.kind)
-        record = record_of(resource, raw)
+        metadata = raw["metadata"]
+        id = _id_of(resource, metadata)
         if type_ == "DELETED":
-            known = self._cache.delete(record.id, record.uid, record.version)
-            if known is not None:
-                self._usage.forget(known)
-                self.ask_for(known, Priority.CHANGE)
+            gone = self._cache.delete(id, metadata["uid"], int(metadata["resourceVersion"]))
+            if gone is not None:
+                self._usage.forget(gone)
+                self.ask_for(gone, Priority.CHANGE)
             return
-        known = self._cache.get(record.id)
+        known, record = self._cache.get(id), self.record_of(resource, raw)
         if self._cache.upsert(record):
             self._usage.see(record)
             fresh = type_ == "LISTED" or (known is None and resource.kind == MODEL_SERVICE.kind)
@@ -58,9 +63,17 @@ class Intake:
             if known is not None and known.parent != record.parent:
                 self.ask_for(known, Priority.CHANGE)
 
+    def record_of(self, resource: Resource, raw: Mapping[str, Any]) -> Record:
+        """The record of an object: the one that is known if it is of this version, since projecting takes time."""
+        metadata = raw["metadata"]
+        known = self._cache.get(_id_of(resource, metadata))
+        if known is not None and (known.uid, str(known.version)) == (metadata["uid"], metadata["resourceVersion"]):
+            return known
+        return record_of(resource, raw)
+
     def take(self, resource: Resource, raw: Mapping[str, Any]) -> Record:
         """Take the answer to a write of our own: it is known already, so its event will ask for nothing."""
-        record = record_of(resource, raw)
+        record = self.record_of(resource, raw)
         self._cache.upsert(record)
         return record
 

@@ -18,16 +18,19 @@ _QUANTITY_PARENTS: Final = ("limits", "requests")
 _QUANTITY_KEYS: Final = ("sizeLimit", "averageValue")
 
 _ABSENT: Final = object()
+_SCALARS: Final = (str, int, float, type(None))
+"""Asked for first, and by their types: most values are scalars, and abstract types are slow to ask for."""
 
 
 def differences(wanted: Any, live: Any, path: str = "") -> Iterator[str]:
     """Yield the paths, such as `spec.template.spec.containers[server].image`, that are wanted and not so in `live`."""
-    if isinstance(wanted, Mapping):
+    if isinstance(wanted, _SCALARS):
+        if not _is_same(wanted, live, path):
+            yield path
+    elif isinstance(wanted, Mapping):
         yield from _map_differences(wanted, live, path)
-    elif isinstance(wanted, Sequence) and not isinstance(wanted, str):
+    else:
         yield from _list_differences(wanted, live, path)
-    elif not _is_same(wanted, live, path):
-        yield path
 
 
 def pick(wanted: Any, live: Any) -> Any:
@@ -51,8 +54,10 @@ def _map_differences(wanted: Mapping[str, Any], live: Any, path: str) -> Iterato
             yield path
         return
     for key, value in wanted.items():
-        below = f"{path}.{key}" if path else str(key)
         found = live.get(key, _ABSENT)
+        if found is value or (isinstance(value, str) and value == found):
+            continue
+        below = f"{path}.{key}" if path else str(key)
         if found is _ABSENT:
             if value not in ("", None):
                 yield below
@@ -84,7 +89,7 @@ def _list_differences(wanted: Sequence[Any], live: Any, path: str) -> Iterator[s
 
 def merge_key(wanted: Sequence[Any], live: Sequence[Any]) -> str | None:
     """The key that every item of both lists has, and by which no two items of one list are the same."""
-    if not wanted or not all(isinstance(item, Mapping) for item in (*wanted, *live)):
+    if not wanted or not all(isinstance(item, dict) for item in (*wanted, *live)):
         return None
     for key in MERGE_KEYS:
         if all(_has_key(items, key) for items in (wanted, live)):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelservice_operator.controller.activity import RUNTIME, Activity, Signals
-from modelservice_operator.controller.intake import Intake, record_of
+from modelservice_operator.controller.intake import Intake
 from modelservice_operator.controller.keys import Key
 from modelservice_operator.controller.ports import Ports
 from modelservice_operator.controller.reconcile import Reconciler
@@ -81,7 +81,7 @@ class World:
             self.activity,
             Ports(self.cache, 20000, 3),
         )
-        lister = Lister(self.kube, (), record_of)
+        lister = Lister(self.kube, (), self.intake.record_of)
         self.resync = Resync(
             self.cache, lambda: [r.kind for r in WATCHED], lister.snapshot, self.intake.on_resync, self
         )
