@@ -215,10 +215,9 @@ class Operator:
 
     async def _sync_then_watch(self) -> None:
         """Wait for our CRDs, list every kind, open the gate, then watch for ever."""
-        for resource in (MODEL_SERVICE, RUNTIME_PROFILE):
-            await self._insist(f"{resource.kind} is served", partial(self._require, resource))
+        await self._await_definitions()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch.run(self._recatch_signals), name="watch")
+            group.create_task(self._watch.run_for_ever(self._recatch_signals, self._await_definitions), name="watch")
             for resource in self._core:
                 await self._insist(f"{resource.kind} is listed", partial(self._fill, resource))
             for optional in self._optional:
@@ -233,6 +232,10 @@ class Operator:
             for seconds in FURTHER_LOOKS:
                 asyncio.get_running_loop().call_later(seconds, self.resync.ask)
             group.create_task(self.resync.run(self.intake.ask_for_all), name="resync")
+
+    async def _await_definitions(self) -> None:
+        for resource in (MODEL_SERVICE, RUNTIME_PROFILE):
+            await self._insist(f"{resource.kind} is served", partial(self._require, resource))
 
     async def _require(self, resource: Resource) -> None:
         if not await self.api.serves(resource):

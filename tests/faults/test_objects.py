@@ -10,7 +10,9 @@ from modelservice_operator.kube.errors import NotFound
 from modelservice_operator.kube.resources import MODEL_SERVICE
 from tests.faults.bench import FaultBench
 from tests.faults.proxy import Exchange
+from tests.faults.test_crashes import restart_if_dead
 from tests.faults.test_server import expect_told
+from tests.support.operators import install_crds
 from tests.support.polling import until_async
 from tests.support.team import NAMESPACE, Team
 
@@ -107,6 +109,34 @@ async def test_operator_is_calm_when_a_namespace_goes(bench: FaultBench) -> None
     await bench.team.create("chat")
     await bench.converge("chat", *BASIC)
     bench.expect_health([replica])
+
+
+@pytest.mark.thorough
+async def test_operator_serves_again_when_its_definition_was_deleted_and_is_back(bench: FaultBench) -> None:
+    replica = bench.lead()
+    await bench.team.create("before")
+    await bench.converge("before", *BASIC)
+    bench.cluster.kubectl("delete", "crd", "modelservices.modelservice.dev", "--timeout=60s")
+    try:
+        await asyncio.sleep(3)
+    finally:
+        install_crds(bench.cluster)
+    await serve_again(bench, "after")
+    await bench.team.quiet(6.0)  # by now what is listed from time to time was listed
+    await bench.team.create("later")
+    await bench.converge("later", *BASIC, seconds=30)
+    bench.expect_health([replica])
+
+
+async def serve_again(bench: FaultBench, name: str) -> None:
+    """A new service gets its children; the process may end, and is then started again, as a kubelet does."""
+    await bench.team.create(name)
+    task = asyncio.create_task(bench.converge(name, *BASIC, seconds=150))
+    (replica,) = bench.replicas
+    while not task.done():
+        restart_if_dead(replica)
+        await asyncio.sleep(0.1)
+    await task
 
 
 async def test_child_that_cannot_go_is_waited_for_without_haste(bench: FaultBench) -> None:

@@ -25,6 +25,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import kopf
+from kopf._cogs.clients.errors import APIError
 from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from modelservice_operator.engine.backoff import Backoff
@@ -119,6 +120,20 @@ class Watch:
         self._on_event = on_event
         self._login = login
         self._namespaces = tuple(namespaces)
+
+    async def run_for_ever(self, on_spawned: Callable[[], None], served: Callable[[], Awaitable[None]]) -> None:
+        """Stream until cancelled, and anew when the API server refuses a stream: kopf takes 404 and 410 for the end.
+
+        `served` waits until all kinds are served, since kopf leaves out those that are not. What was missed meanwhile
+        is listed by the new streams. Raises every other error that ends a stream.
+        """
+        for delay in Backoff(base=1.0, cap=15.0, floor=0.5):
+            try:
+                await self.run(on_spawned)
+            except APIError as error:
+                log.warning("A watch was refused (%s), so all begin anew in %.1f s: %s", error.status, delay, error)
+            await asyncio.sleep(delay)
+            await served()
 
     async def run(self, on_spawned: Callable[[], None]) -> None:
         """Stream until cancelled; raise the error of the first task that ends.

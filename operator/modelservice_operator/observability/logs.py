@@ -26,10 +26,18 @@ def _formatter() -> logging.Formatter:
     return formatter
 
 
+def _without_trace_of_kopf(record: logging.LogRecord) -> bool:
+    """Take away how kopf came to an error that ends a stream: who catches it tells it again, handled or not."""
+    if record.name.split(".")[0] == "kopf":
+        record.exc_info = record.exc_text = None
+    return True
+
+
 def configure_logs(level: str) -> None:
     """Send everything of `level` and above to standard error; kopf and the libraries only from WARNING on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_formatter())
+    handler.addFilter(_without_trace_of_kopf)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

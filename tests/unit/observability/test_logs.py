@@ -33,3 +33,18 @@ def test_library_chatter_is_left_out_when_the_level_is_info(
     configure_logs("INFO")
     logging.getLogger("kopf.activities").info("chatter")
     assert "chatter" not in capsys.readouterr().err
+
+
+def test_trace_is_left_out_when_kopf_tells_an_error_that_is_told_again(
+    root_logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logs("INFO")
+    for name in ("kopf._cogs", "modelservice_operator.app"):
+        try:
+            raise LookupError("gone")
+        except LookupError:
+            logging.getLogger(name).exception("failed")
+    first, second = (json.loads(line) for line in capsys.readouterr().err.splitlines()[-2:])
+    assert first["message"] == "failed"
+    assert "exc_info" not in first
+    assert "LookupError" in second["exc_info"]
