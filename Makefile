@@ -22,6 +22,7 @@ help: ## list the verbs
 quickstart: ## a cluster, the operator, a model and its answer, from nothing
 	@$(tools)/python -m tests.quickstart --cluster $(CLUSTER)
 
+# Two lanes share the cores: threads of OpenMP that spin while they wait would take the other lane's.
 test: lint verify ## every check and every test, on a real API server and a real node
 	@OMP_WAIT_POLICY=passive $(dev)/python -m pytest -q -n 2 -m "not thorough"
 

@@ -17,16 +17,13 @@ from typing import Any, Final
 from ..api.kinds import DEPLOYMENT
 from ..api.names import CANARY, CANARY_STAGE, SERVER_CONTAINER, track_name
 from ..api.v1alpha1 import ModelService
-from ..api.v1alpha1.scaling import CanaryStep
+from ..api.v1alpha1.scaling import Canary, CanaryStep
 from .plan import ChildKey
 from .pods import container_status, revision_of
 from .tree import Tree, branch, moment, number, text
 from .world import Calls, World
 
 Manifest = Mapping[str, Any]
-
-DEFAULT_WEIGHT: Final = 10
-"""Share of a canary that is not given one, in percent."""
 
 TOLERATED: Final = 0.01
 """Share of failed requests up to which a canary is not worse, whatever the other revision does."""
@@ -70,7 +67,7 @@ def weight_of(service: ModelService, stage: Stage | None = None) -> int:
     if rollout.strategy != "Canary":
         return 100
     if not steps:
-        return DEFAULT_WEIGHT if rollout.canary is None else rollout.canary.weight
+        return (rollout.canary or Canary()).weight
     step = stage.step if stage else 0
     return steps[step].weight if step < len(steps) else 100
 
