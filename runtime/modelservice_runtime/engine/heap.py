@@ -6,7 +6,6 @@ that the process holds without use. Once it is loaded they can be handed to the 
 """
 
 import ctypes
-import gc
 import logging
 from pathlib import Path
 
@@ -16,8 +15,10 @@ STATUS = Path("/proc/self/status")
 
 
 def give_back_free_memory() -> None:
-    """Hand free memory to the kernel, where the C library can, and log how much that was."""
-    gc.collect()
+    """Hand free memory to the kernel, where the C library can, and log how much that was.
+
+    Garbage is not searched for: whoever has just done that calls this next.
+    """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is None:  # musl, macOS
         return

@@ -239,15 +239,18 @@ class CausalDecoder:
         if problem := self._try(prefill, tokens, short, known):
             self.group_rows = 1
             self._log("prompts are computed one at a time", problem=problem)
+            for place, row in enumerate((tokens, short)):
+                self.prefill(place, 0, row[:-1])
 
     def _try_prefixes(self, tokens: Sequence[int], short: Sequence[int], known: Any) -> None:
-        """Prefill a row from blocks that it left before; where that gives other logits, none are kept."""
+        """Decode a row from blocks that it left before; where that gives other logits, none are kept.
+
+        Both rows hold their tokens, from the comparison or from the group.
+        """
         pool, blocks = self.prefixes, list(range((len(tokens) - 2) // BLOCK))
         start = len(blocks) * BLOCK
 
         def prefill() -> None:
-            self.prefill(1, 0, short[:-1])
-            self.prefill(0, 0, tokens[:-1])
             pool.save(0, 0, blocks)
             self.prefill(0, 0, [0] * start)
             pool.load(0, blocks)

@@ -9,8 +9,8 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp
 
 import modelservice_runtime
-from modelservice_runtime.server.errors import install_errors
 from modelservice_runtime.server.guard import Guard, GuardLimits
+from modelservice_runtime.server.handlers import install_errors
 from modelservice_runtime.server.lifecycle import State
 from modelservice_runtime.server.openapi import describe_api
 from modelservice_runtime.server.routes.audio import audio_routes

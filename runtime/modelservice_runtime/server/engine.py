@@ -11,10 +11,8 @@ from importlib import import_module
 from pathlib import Path
 
 from modelservice_runtime.config import Settings
-from modelservice_runtime.engine.heap import give_back_free_memory
 from modelservice_runtime.engine.intake import Intake, QueueLimits
 from modelservice_runtime.engine.lanes import Lanes
-from modelservice_runtime.engine.library_pages import let_go_of_library_pages
 from modelservice_runtime.engine.resources import read_resources
 from modelservice_runtime.engine.scheduling import Outbox
 from modelservice_runtime.engine.worker import Steps
@@ -24,6 +22,7 @@ from modelservice_runtime.server.lifecycle import STARTING, State
 from modelservice_runtime.server.service import Service
 from modelservice_runtime.tasks.adapting import AdaptedTask
 from modelservice_runtime.tasks.base import TaskContext, TaskInfo, load_task, resolve_task
+from modelservice_runtime.tasks.deferred_compiler import defer_compiler, may_defer
 from modelservice_runtime.tasks.explaining import Explainable, ExplainedTask
 from modelservice_runtime.tasks.unneeded import hide_unneeded
 
@@ -46,6 +45,8 @@ def prepare_engine(service: Service, loop: asyncio.AbstractEventLoop, wake: Call
     _refuse_compiling(settings, info)
     _refuse_backend(settings, info)
     hide_unneeded(info, folder, settings)
+    if may_defer(folder, settings):
+        defer_compiler()
     for module in HEAVY:
         import_module(module)
     lifecycle.enter(State.LOADING)
@@ -63,8 +64,6 @@ def prepare_engine(service: Service, loop: asyncio.AbstractEventLoop, wake: Call
     service.quantization = quantization.told_quantization(settings.engine.quantization, task.facts.device)
     lifecycle.enter(State.WARMING)
     task.warm_up()
-    give_back_free_memory()
-    let_go_of_library_pages()
     steps: Steps = task.scheduler
     if isinstance(task, Explainable):
         patient = Intake(_patient_limits(settings), wake)

@@ -17,6 +17,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from modelservice_runtime.config import Settings
+from modelservice_runtime.engine.heap import give_back_free_memory
+from modelservice_runtime.engine.library_pages import let_go_of_library_pages
 from modelservice_runtime.engine.scheduling import Stats
 from modelservice_runtime.engine.worker import Steps, TorchThread
 from modelservice_runtime.errors import BadSettings, EngineFault, RuntimeFault
@@ -167,6 +169,8 @@ class ServerProcess:
     def _prepare(self, loop: asyncio.AbstractEventLoop, wake: Any) -> Steps:
         steps = prepare_engine(self.service, loop, wake)
         self._on_loaded()
+        give_back_free_memory()
+        let_go_of_library_pages()
         return steps
 
     def _on_warm(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from PIL import Image
 from pydantic import Field, field_validator
 
@@ -125,7 +124,7 @@ def write_masks(result: Segmentation, _parameters: MaskParameters) -> list[dict[
 
 
 def _encode_mask(mask: Any, size: tuple[int, int]) -> str:
-    image = Image.fromarray(np.where(mask, np.uint8(255), np.uint8(0)))
+    image = Image.fromarray(mask.astype("uint8") * 255)
     if image.size != size:
         image = image.resize(size, Image.Resampling.NEAREST)
     buffer = BytesIO()
