@@ -12,6 +12,9 @@ from tests.cluster import Cluster, ClusterError, binaries
 GPUS = 128
 """Of one node."""
 PODS = 512
+ADDRESSES = "239.1.0.1/16"
+"""Of pods. Nobody can connect to a multicast address, and no packet is sent to find out, while controllers take it for an
+address like any other; loopback ones they refuse, again and again."""
 STAGES = (
     "node/fast/node-initialize.yaml",
     "node/heartbeat/node-heartbeat.yaml",
@@ -53,9 +56,9 @@ def _stages() -> Path:
 
 @contextmanager
 def simulated_nodes(cluster: Cluster, gpus: int, log: Path) -> Iterator[None]:
-    """Nodes with at least so many GPUs for a block; pod addresses are loopback ones, where nobody listens."""
+    """Nodes with at least so many GPUs for a block; nobody listens at the pods' addresses."""
     program = binaries.ensure(["kwok"]) / "kwok"
-    command = [str(program), "--kubeconfig", str(cluster.kubeconfig), "--manage-all-nodes", "--cidr", "127.1.0.1/16"]
+    command = [str(program), "--kubeconfig", str(cluster.kubeconfig), "--manage-all-nodes", "--cidr", ADDRESSES]
     command += ["--node-lease-duration-seconds=0"]  # a lease that is lost for a moment would stop its node
     command += [f"--config={_stages() / each}" for each in STAGES]
     with log.open("wb") as output:
