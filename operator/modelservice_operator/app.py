@@ -39,7 +39,7 @@ from modelservice_operator.kube.lister import Lister
 from modelservice_operator.kube.optional import OptionalKind
 from modelservice_operator.kube.resources import MODEL_SERVICE, RUNTIME_PROFILE, WATCHED, Resource
 from modelservice_operator.kube.slices import Slices
-from modelservice_operator.kube.watch import Watch
+from modelservice_operator.kube.watch import Watch, forgive_left_streams
 from modelservice_operator.observability.health import LOOP_LAG_LIMIT, HealthServer, LoopWatch
 from modelservice_operator.observability.metrics import Metrics
 from modelservice_operator.observability.scrape import Scraper
@@ -67,6 +67,7 @@ async def _serve(settings: Settings, login: Login) -> int:
     stop = asyncio.Event()
     operator = Operator(settings, login)
     operator.catch_signals(stop)
+    forgive_left_streams(asyncio.get_running_loop())
     try:
         return await operator.run(stop)
     finally:
@@ -165,7 +166,7 @@ class Operator:
         """Take an event of a watch; one that lists, at the start or after a gap, does not tell what was deleted."""
         self.intake.on_event(resource, type_, raw)
         if type_ == "LISTED":
-            self.resync.ask_soon()
+            self.resync.ask_after_lists()
 
     def _build_resync(self) -> None:
         lister = Lister(self.api, self._settings.watch_namespaces, self.intake.record_of)
@@ -230,7 +231,7 @@ class Operator:
             self.metrics.synced(True)
             log.info("Synced", extra={"cached": self.cache.sizes()})
             for seconds in FURTHER_LOOKS:
-                asyncio.get_running_loop().call_later(seconds, self.resync.ask)
+                asyncio.get_running_loop().call_later(seconds, self.resync.ask_to_list)
             group.create_task(self.resync.run(self.intake.ask_for_all), name="resync")
 
     async def _await_definitions(self) -> None:

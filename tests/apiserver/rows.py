@@ -25,6 +25,11 @@ class Row:
         return not self.field
 
 
+def steps(*weights: int) -> list[dict[str, int]]:
+    """The steps of a canary with these weights."""
+    return [{"weight": weight, "pauseSeconds": 300} for weight in weights]
+
+
 def service(*, name: str = "chat", uri: str = HF, model: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
     return {
         "apiVersion": "modelservice.dev/v1alpha1",
@@ -205,7 +210,7 @@ VALID = (
     Row("Canary", service(rollout={"strategy": "Canary"})),
     Row(
         "a canary that goes on by itself",
-        service(rollout={"strategy": "Canary", "canary": {"steps": [{"weight": 10, "pauseSeconds": 300}]}}),
+        service(rollout={"strategy": "Canary", "canary": {"steps": steps(10, 11, 99)}}),
     ),
     Row("a canary's weight", service(rollout={"strategy": "Canary", "canary": {"weight": 100}})),
     Row("Recreate", service(rollout={"strategy": "Recreate"})),
@@ -518,6 +523,12 @@ INVALID = (
         service(rollout={"strategy": "Canary", "canary": {"weight": 5, "steps": [{"weight": 9, "pauseSeconds": 1}]}}),
         "spec.rollout.canary.weight",
         "steps have their own weights",
+    ),
+    Row(
+        "steps that do not rise",
+        service(rollout={"strategy": "Canary", "canary": {"steps": steps(5, 9, 9)}}),
+        "spec.rollout.canary.steps",
+        "weights must rise from step to step",
     ),
     Row(
         "a step without a time",

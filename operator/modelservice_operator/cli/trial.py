@@ -58,7 +58,7 @@ async def try_(
         writing = {option: more.pop(option) for option in ("max_tokens", "temperature")}
         given = take(words, Given(**more), _stdin(words))
         pod = await _ready_pod(session, name)
-        async with forward(session.login, session.namespace, pod, INFERENCE_PORT) as port:
+        async with forward(session.login, session.namespace, pod["metadata"]["name"], inference_port(pod)) as port:
             key = api_key or os.environ.get(KEY_VARIABLE)
             trial = Trial(adapter, writing, save or Path(f"{name}.png"), key, session.is_json)
             return await trial.run(port, given)
@@ -137,10 +137,16 @@ def _chosen(cards: list[dict[str, Any]], adapter: str | None) -> Card:
     return cards[names.index(adapter)] if adapter is not None else cards[0]
 
 
-async def _ready_pod(session: Session, name: str) -> str:
+def inference_port(pod: Mapping[str, Any]) -> int:
+    """The port on which a pod's server answers: the one named `http`, which differs from engine to engine."""
+    ports = (port for container in pod["spec"]["containers"] for port in container.get("ports") or ())
+    return next((int(port["containerPort"]) for port in ports if port.get("name") == "http"), INFERENCE_PORT)
+
+
+async def _ready_pod(session: Session, name: str) -> Mapping[str, Any]:
     """A pod that answers. Raises NotFound without such a ModelService, CommandError when no pod is ready."""
     await session.api.get(MODEL_SERVICE, session.namespace, name)
     pod = newest_ready(await list_all(session.api, pods_of(name), session.namespace))
     if pod is None:
         raise CommandError(f"no pod of {name} is ready; ask `kubectl modelservice why {name} -n {session.namespace}`")
-    return str(pod["metadata"]["name"])
+    return pod

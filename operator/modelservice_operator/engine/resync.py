@@ -2,7 +2,7 @@
 
 One pass lists every kind, takes what is newer, sweeps what is gone and asks for a routine look at every parent that
 it had to correct. In a healthy cluster a pass corrects nothing, so the number of corrections is the detector of
-missed events.
+missed events. Passes on schedule, and those when leadership begins, are followed by a look at everything.
 """
 
 import asyncio
@@ -17,7 +17,9 @@ from modelservice_operator.engine.cache import Cache, Record
 log = logging.getLogger(__name__)
 
 SOON = 5.0
-"""Seconds in which a watch that lists again is done with most of it."""
+"""Seconds without a listed object after which a watch that lists is taken for done with it."""
+LATEST = 30.0
+"""Seconds after the first listed object at which it is not waited for any longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,25 +60,45 @@ class Resync:
         self._metrics = metrics
         self._interval = interval
         self._asked = asyncio.Event()
-        self._soon: asyncio.TimerHandle | None = None
+        self._is_complete = False
+        self._listing: tuple[float, float] | None = None
 
     def ask(self) -> None:
-        """Make the next pass start now."""
+        """Make the next pass start now, and look at everything after it."""
+        self._is_complete = True
         self._asked.set()
 
-    def ask_soon(self, seconds: float = SOON) -> None:
-        """Make a pass start in so many seconds, however often it is asked for until then."""
-        if self._soon is None:
-            self._soon = asyncio.get_running_loop().call_later(seconds, self._ask_now)
+    def ask_to_list(self) -> None:
+        """Make the next pass start now; only what it corrects is looked at."""
+        self._asked.set()
 
-    def _ask_now(self) -> None:
-        self._soon = None
-        self.ask()
+    def ask_after_lists(self, quiet: float = SOON, latest: float = LATEST) -> None:
+        """Make one pass start, to list, when this has not been called for `quiet` seconds, but `latest` at last."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if self._listing is None:
+            self._listing = now, now
+            loop.call_later(quiet, self._after_lists, quiet, latest)
+        else:
+            self._listing = self._listing[0], now
 
-    async def run(self, on_pass: Callable[[], None]) -> None:
+    def _after_lists(self, quiet: float, latest: float) -> None:
+        if self._listing is None:
+            return
+        loop = asyncio.get_running_loop()
+        first, last = self._listing
+        due = min(last + quiet, first + latest)
+        if loop.time() < due:
+            loop.call_at(due, self._after_lists, quiet, latest)
+            return
+        self._listing = None
+        self.ask_to_list()
+
+    async def run(self, on_complete: Callable[[], None]) -> None:
         """Make passes for ever.
 
-        `on_pass` is called after each. A kind that cannot be listed is retried at the next pass.
+        `on_complete` is called after those that everything is to be looked at after. A kind that cannot be listed is
+        retried at the next pass.
         """
         while True:
             try:
@@ -84,13 +106,16 @@ class Resync:
                     await self._asked.wait()
             except TimeoutError:
                 log.debug("Resyncing on schedule")
+                self._is_complete = True
             self._asked.clear()
+            is_complete, self._is_complete = self._is_complete, False
             for kind in self._kinds():
                 try:
                     await self.list_kind(kind)
                 except Exception as error:
                     log.warning("Resync of %s failed: %s: %s", kind, type(error).__name__, error)
-            on_pass()
+            if is_complete:
+                on_complete()
 
     async def list_kind(self, kind: str) -> int:
         """List one kind into the cache; return how many records had to be corrected. Raises what the lister raises."""

@@ -106,6 +106,22 @@ def _settings(resources: Sequence[Resource]) -> kopf.OperatorSettings:
     return settings
 
 
+def forgive_left_streams(loop: asyncio.AbstractEventLoop) -> None:
+    """Do not report what was refused to a stream that kopf left behind: the watch has told it and begun anew.
+
+    Whatever else a task ends with and nobody asks for is reported as always.
+    """
+
+    def report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        is_left = "future" in context and isinstance(context.get("exception"), APIError)
+        if is_left:
+            log.debug("A stream that was left behind had been refused: %s", context["exception"])
+        else:
+            loop.default_exception_handler(context)
+
+    loop.set_exception_handler(report)
+
+
 class Watch:
     """Streams of the events of some kinds, cluster-wide or in the given namespaces."""
 

@@ -13,8 +13,8 @@ GPUS = 128
 """Of one node."""
 PODS = 512
 ADDRESSES = "239.1.0.1/16"
-"""Of pods. Nobody can connect to a multicast address, and no packet is sent to find out, while controllers take it for an
-address like any other; loopback ones they refuse, again and again."""
+"""Of pods. Nobody can connect to a multicast address, and no packet is sent to find that out, while controllers take it
+for an address like any other; loopback ones they refuse, again and again."""
 STAGES = (
     "node/fast/node-initialize.yaml",
     "node/heartbeat/node-heartbeat.yaml",

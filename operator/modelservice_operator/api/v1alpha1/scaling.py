@@ -1,6 +1,7 @@
 """How many replicas run, and how a new revision replaces the old one."""
 
 import re
+from itertools import pairwise
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
@@ -220,6 +221,13 @@ class Canary(Block):
             lambda block: not block.has("weight") or not block.steps,
             field="weight",
             reason="FieldValueForbidden",
+        ),
+        Cel(
+            "!has(self.steps) || [1, 2, 3, 4, 5, 6, 7, 8, 9].all(i,"
+            " i >= size(self.steps) || self.steps[i - 1].weight < self.steps[i].weight)",
+            "weights must rise from step to step; put them in order, or take a step out",
+            lambda block: all(a.weight < b.weight for a, b in pairwise(block.steps)),
+            field="steps",
         ),
     )
 
