@@ -13,6 +13,7 @@ import psutil
 import yaml
 
 from modelservice_operator.kube.resources import Resource
+from modelservice_operator.observability.metrics import PREFIX
 from tests.cluster import Cluster
 from tests.support.account import NAMESPACE
 from tests.support.operators import OperatorProcess, memory_of
@@ -88,6 +89,17 @@ class Controller(Protocol):
 
 class Ours(OperatorProcess):
     """Our operator in the chart's namespace, with the chart's account."""
+
+    def has_looked_at(self, count: int) -> bool:
+        """Whether it has reconciled so often, and neither waits nor works."""
+        _, text = self.get("/metrics")
+        totals = {"reconciles_total": 0.0, "queue_depth": 0.0, "reconciles_running": 0.0}
+        for line in text.splitlines():
+            name = line.removeprefix(f"{PREFIX}_").partition("{")[0].partition(" ")[0]
+            if line.startswith(PREFIX) and name in totals:
+                totals[name] += float(line.rsplit(" ", 1)[1])
+        done, waiting, running = totals.values()
+        return done >= count and not waiting and not running
 
     @property
     def pid(self) -> int:
