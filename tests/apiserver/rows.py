@@ -238,6 +238,13 @@ VALID = (
         service(cache={"strategy": "Shared", "claimName": "m"}, deletionPolicy="RetainCache"),
     ),
     Row("an empty profile", profile()),
+    Row("updates in waves", profile(updates={"policy": "Wave", "maxServices": 3})),
+    Row(
+        "updates in a window",
+        profile(
+            updates={"policy": "Window", "window": {"start": "0 2 * * 6", "end": "0 4 * * 6", "timezone": "Asia/Tokyo"}}
+        ),
+    ),
     Row(
         "another server",
         profile(
@@ -691,6 +698,26 @@ INVALID = (
         "spec.server.metrics.port",
         "greater than or equal to 1024",
     ),
+    Row(
+        "a window without its policy",
+        profile(updates={"window": {"start": "0 2 * * 6", "end": "0 4 * * 6"}}),
+        "spec.updates.window",
+        "goes with policy: Window",
+    ),
+    Row("a policy without its window", profile(updates={"policy": "Window"}), "spec.updates.window", "set both"),
+    Row(
+        "a wave's size without a wave",
+        profile(updates={"maxServices": 3}),
+        "spec.updates.maxServices",
+        "needs policy: Wave",
+    ),
+    Row(
+        "a window without a time",
+        profile(updates={"policy": "Window", "window": {"start": "nightly", "end": "0 4 * * 6"}}),
+        "spec.updates.window.start",
+        "must be a cron expression",
+    ),
+    Row("no service in a wave", profile(updates={"policy": "Wave", "maxServices": 0}), "spec.updates.maxServices", "1"),
     Row("a policy for images", profile(imagePullPolicy="Sometimes"), "spec.imagePullPolicy", "IfNotPresent"),
     Row(
         "a profile's label",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster import Cluster
-from tests.e2e.world import World
+from tests.e2e.world import OPTIONS, World
 from tests.quickstart import images, install
 
 
@@ -17,7 +17,7 @@ def platform(node: Cluster) -> Cluster:
     images.build_models(node)
     node.set_gpus(2)
     node.install_crds("servicemonitor")
-    install.install_operator(node, install.VALUES, "--set", "activator.enabled=true")
+    install.install_operator(node, *OPTIONS)
     return node
 
 

@@ -47,7 +47,7 @@ def test_hundred_requests_at_once_are_answered_from_zero(world: World) -> None:
     eventually(lambda: not world.items("pods", "modelservice.dev/name=sleepy"), 120, "the end of the last pod")
     assert len(_door(world)) == 2, "both replicas of the activator hold requests"
 
-    url = f"http://{world.get('service', 'sleepy')['spec']['clusterIP']}"
+    url = world.address("sleepy")
     answers = asyncio.run(_ask_all(url))
     assert {(status, length) for status, length, _ in answers} == {(200, 384)}
     seconds = sorted(took for *_, took in answers)

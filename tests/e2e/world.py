@@ -11,6 +11,8 @@ from tests.cluster import Cluster
 from tests.quickstart import ask, services
 
 Manifest = dict[str, Any]
+OPTIONS = ("--set", "activator.enabled=true")
+"""How the chart is installed for these tests."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,26 @@ class World:
         """The Service's base URL on this machine."""
         with ask.forwarded(self.cluster, self.namespace, service) as url:
             yield url
+
+    def address(self, service: str) -> str:
+        """The Service's base URL inside the cluster, which this machine reaches too."""
+        return f"http://{self.get('service', service)['spec']['clusterIP']}"
+
+    def operator_writes(self) -> list[str]:
+        """Every write of the operator in this namespace, from the API server's audit log.
+
+        The namespaces of earlier tests may still be going away, which no operator can be quiet about.
+        """
+        lines = self.cluster.audit_log.read_text().splitlines()
+        entries = (json.loads(line) for line in lines if line.endswith("}"))
+        return [
+            f"{entry['verb']} {entry['requestURI']}"
+            for entry in entries
+            if "modelservice-system" in entry["user"]["username"]
+            and entry["verb"] in {"create", "update", "patch", "delete"}
+            and entry.get("objectRef", {}).get("namespace") == self.namespace
+            and entry["stage"] == "ResponseComplete"
+        ]
 
     def inside(self, name: str, code: str) -> str:
         """What a Python program prints when it runs in a pod of the ModelService `name`."""

@@ -23,28 +23,28 @@ def ensure_namespace(cluster: Cluster, name: str) -> None:
     cluster.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(manifest))
 
 
-def install_operator(cluster: Cluster, values: Path = VALUES, *options: str) -> None:
+def install_operator(cluster: Cluster, *options: str, chart: Path = CHART, image: str = OPERATOR_IMAGE) -> None:
     """Install or upgrade the chart, with more of Helm's options if given, and wait until both replicas are available.
 
     An unchanged chart with an unchanged image keeps its pods: the image's digest is part of the pod template.
     """
     ensure_namespace(cluster, NAMESPACE)
-    repository, _, tag = OPERATOR_IMAGE.rpartition(":")
+    repository, _, tag = image.rpartition(":")
     cluster.helm(
         "upgrade",
         "--install",
         RELEASE,
-        str(CHART),
+        str(chart),
         "--namespace",
         NAMESPACE,
         "--values",
-        str(values),
+        str(VALUES),
         "--set",
         f"image.repository={repository},image.tag={tag}",
         "--set",
         f"runtime.image={RUNTIME_IMAGE}",
         "--set-string",
-        f"podAnnotations.modelservice\\.dev/image-digest={cluster.image_digest(OPERATOR_IMAGE)}",
+        f"podAnnotations.modelservice\\.dev/image-digest={cluster.image_digest(image)}",
         *options,
     )
     cluster.kubectl("rollout", "status", f"deployment/{RELEASE}-operator", "-n", NAMESPACE, "--timeout=120s")

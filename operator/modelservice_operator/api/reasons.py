@@ -33,7 +33,6 @@ class Reason(StrEnum):
     INVALID_SPEC = "InvalidSpec"
     PROFILE_NOT_FOUND = "ProfileNotFound"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105
-    UNSUPPORTED_SCHEME = "UnsupportedScheme"
     REMOTE_CODE_NOT_ALLOWED = "RemoteCodeNotAllowed"
     UNSUPPORTED_BY_SERVER = "UnsupportedByServer"
     CACHE_CLAIM_NOT_FOUND = "CacheClaimNotFound"
@@ -75,12 +74,10 @@ class Reason(StrEnum):
     ROLLOUT_BLOCKED = "RolloutBlocked"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     ROLLED_BACK = "RolledBack"
-    NEW_REVISION_AVAILABLE = "NewRevisionAvailable"
     NEW_TEMPLATE_AVAILABLE = "NewTemplateAvailable"
     # NetworkReady
     SERVICE_MISSING = "ServiceMissing"
     ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
-    TLS_SECRET_MISSING = "TLSSecretMissing"  # noqa: S105
     # NetworkReady and AutoscalerReady
     CRD_MISSING = "CRDMissing"
     # AutoscalerReady
@@ -131,10 +128,6 @@ _SPEC: Final[dict[Reason, ReasonDetail]] = {
     Reason.SECRET_NOT_FOUND: ReasonDetail(
         "A Secret, or a key in it, that the pod needs does not exist in the namespace.",
         "Create the Secret with the key that the message names, in the namespace of the ModelService.",
-    ),
-    Reason.UNSUPPORTED_SCHEME: ReasonDetail(
-        "spec.model.uri has a scheme that this version cannot serve.",
-        "Use hf://, https://, s3://, gs://, az://, pvc:// or oci://.",
     ),
     Reason.REMOTE_CODE_NOT_ALLOWED: ReasonDetail(
         "spec.model.trustRemoteCode asks for code of the model to run, and no RuntimeProfile in use allows it.",
@@ -294,9 +287,10 @@ _ROLLOUT: Final[dict[Reason, ReasonDetail]] = {
         "Correct the spec: other pods are tried at once. To try the same again, turn spec.rollout.autoRollback off and "
         "on.",
     ),
-    Reason.NEW_REVISION_AVAILABLE: ReasonDetail("A newer revision of the model exists and is not served yet."),
     Reason.NEW_TEMPLATE_AVAILABLE: ReasonDetail(
-        "The operator has a newer pod template, which has not been taken so as not to restart the model."
+        "The RuntimeProfile or the operator has a newer pod template, and the pods that serve are not replaced for it.",
+        "Take it with the command in the message, or set spec.updates.policy of the RuntimeProfile to Window, Wave or "
+        "Immediate.",
     ),
 }
 
@@ -304,9 +298,6 @@ _NETWORK: Final[dict[Reason, ReasonDetail]] = {
     Reason.SERVICE_MISSING: ReasonDetail("The Service does not exist yet."),
     Reason.ROUTE_NOT_ACCEPTED: ReasonDetail(
         "The gateway has not accepted the HTTPRoute.", "Check spec.network.httpRoute.parentRefs."
-    ),
-    Reason.TLS_SECRET_MISSING: ReasonDetail(
-        "The Secret of spec.network.ingress.tlsSecretName does not exist.", "Create it, or correct the name."
     ),
     Reason.CRD_MISSING: ReasonDetail(
         "The cluster lacks a CRD that a block of the spec needs; everything else works.",

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from modelservice_operator.api.kinds import DEPLOYMENT
 from modelservice_operator.api.reasons import Reason
 from modelservice_operator.api.v1alpha1 import ModelService, RuntimeProfile
 from modelservice_operator.api.v1alpha1.scaling import Autoscaling
@@ -24,9 +25,12 @@ from modelservice_operator.domain import (
     Rest,
     SpecError,
     Stillness,
+    Turn,
     desired,
+    is_unasked,
     judge_rest,
     judge_source,
+    keep_template,
     keeps_revisions,
     kept_accounts,
     kept_children,
@@ -112,10 +116,12 @@ def decide(
     recorded: Mapping[ChildId, Recorded],
     still: Stillness = UNKNOWN,
     calls: tuple[Calls, Calls] | None = None,
+    has_turn: Turn = lambda: False,
 ) -> Decision:
     """Compare what the spec asks for with what was seen.
 
-    `calls` are the requests of the revision that served and of its canary, where a step of that is over.
+    `calls` are the requests of the revision that served and of its canary, where a step of that is over. `has_turn`
+    tells whether one more service of the profile may replace its pods in a wave.
 
     A spec that cannot be carried out decides nothing about the children: what serves goes on serving.
     """
@@ -125,24 +131,34 @@ def decide(
     try:
         gate = judge_source(seen.service, seen.profile, facts, seen.children, seen.preflights)
         rest, looks_in = judge_rest(seen.service, seen.children, seen.pods, still, facts.activator, seen.seen_at)
-        wanted = _settled(seen, manifests.of(seen.key, seen.service, seen.profile, facts, gate, rest), calls)
+        rendered = manifests.of(seen.key, seen.service, seen.profile, facts, gate, rest)
+        wanted, waits_for = _settled(seen, rendered, calls, has_turn)
     except SpecError as error:
         return Decision(None, error)
     except TemplateError as error:
         return Decision(None, SpecError(Reason.TEMPLATE_ERROR, "spec", str(error)))
     kept = kept_children(seen.service, gate, seen.children) | kept_accounts(wanted, seen.children)
     observed = Observed(owner_uid=seen.record.uid, children=seen.children, recorded=recorded, kept=kept)
-    looks = (looks_in, promotion_looks_in(seen.service, wanted, seen.seen_at))
+    looks = (looks_in, waits_for, promotion_looks_in(seen.service, wanted, seen.seen_at))
     return Decision(plan(wanted, observed), None, gate, min((each for each in looks if each is not None), default=None))
 
 
-def _settled(seen: Observation, wanted: Sequence[Manifest], calls: tuple[Calls, Calls] | None) -> Sequence[Manifest]:
-    """The manifests with the pods that should run now: those of the spec, of the last that served, or of both."""
-    if seen.service is None or not (keeps_revisions(seen.service) or looks_for_room(seen.service, seen.profile)):
-        return wanted
+def _settled(
+    seen: Observation, wanted: Sequence[Manifest], calls: tuple[Calls, Calls] | None, has_turn: Turn
+) -> tuple[Sequence[Manifest], float | None]:
+    """The manifests with the pods that should run now: those of the spec, of the last that served, or of both.
+
+    And in how many seconds a template that waits may be taken.
+    """
+    service, unasked = seen.service, is_unasked(wanted, seen.children)
+    if service is None or not (unasked or keeps_revisions(service) or looks_for_room(service, seen.profile)):
+        return wanted, None
     state = ObservedState(seen.children, seen.pods, seen_at=seen.seen_at, calls=calls)
-    world = look_at(seen.service, seen.profile, state, ApplyResults())
-    known = set(map(id, wanted))
-    return [
-        dict(manifest) if id(manifest) in known else stamp(manifest) for manifest in settle_revisions(wanted, world)
-    ]
+    world = look_at(service, seen.profile, state, ApplyResults())
+    known, after = set(map(id, wanted)), None
+    chosen: list[Mapping[str, Any]] = list(wanted)
+    for position, manifest in enumerate(wanted if unasked else ()):
+        if manifest["kind"] == DEPLOYMENT.kind:
+            chosen[position], after = keep_template(manifest, world, has_turn)
+    settled = settle_revisions(chosen, world)
+    return [dict(manifest) if id(manifest) in known else stamp(manifest) for manifest in settled], after

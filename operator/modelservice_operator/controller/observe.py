@@ -78,12 +78,12 @@ def _read(cache: Cache, body: dict[str, Any]) -> tuple[ModelService | None, Runt
     service = None
     try:
         service = read_service(body).model_copy(update={"status": body.get("status") or {}})
-        return service, _profile_of(cache, service), None
+        return service, profile_of(cache, service), None
     except SpecError as error:
         return service, None, error
 
 
-def _profile_of(cache: Cache, service: ModelService) -> RuntimeProfile | None:
+def profile_of(cache: Cache, service: ModelService) -> RuntimeProfile | None:
     """The profile that the service names, else the default one (the first by name, if several claim to be it)."""
     reference = service.spec.runtime.profile_ref
     if reference is not None:

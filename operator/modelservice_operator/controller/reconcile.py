@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from modelservice_operator.api.reasons import Reason
@@ -26,6 +27,7 @@ from modelservice_operator.controller.pauses import Pauses
 from modelservice_operator.controller.ports import Ports
 from modelservice_operator.controller.reports import RuntimeReports
 from modelservice_operator.controller.status import StatusWriter
+from modelservice_operator.controller.waves import Waves
 from modelservice_operator.domain import (
     Apply,
     ApplyResults,
@@ -85,6 +87,7 @@ class Reconciler:
         self._pauses = Pauses()
         self._manifests = Manifests()
         self._claims = Claims(api, cache)
+        self._waves = Waves(cache)
         self._applier = Applier(api, intake, may_write)
         self._owners = FieldOwners(api)
         self._status = StatusWriter(api, intake)
@@ -132,7 +135,8 @@ class Reconciler:
     async def _decide(self, seen: Observation) -> Decision:
         """Decide; what others changed is left out where the spec asks for a report only."""
         recorded, still = self._recorded.get(seen.key, {}), self._stillness(seen)
-        decision = decide(seen, self._facts(), self._manifests, recorded, still, await self._comparison.of(seen))
+        calls, has_turn = await self._comparison.of(seen), partial(self._waves.has_turn, seen)
+        decision = decide(seen, self._facts(), self._manifests, recorded, still, calls, has_turn)
         return await self._owners.report(seen, decision)
 
     def _stillness(self, seen: Observation) -> Stillness:
@@ -196,6 +200,7 @@ class Reconciler:
 
     def _forget(self, key: Key) -> None:
         self._claims.forget(key)
+        self._waves.forget(key)
         self._recorded.pop(key, None)
         self._pauses.forget(key)
         self._activity.forget(key)

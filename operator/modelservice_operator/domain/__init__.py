@@ -21,6 +21,7 @@ from .revisions import choose_revision, keeps_revisions, kept_accounts
 from .room import looks_for_room
 from .schedules import follow_schedules
 from .status import compute_status, is_urgent, patience, rejected_status
+from .updates import Turn, is_taking, is_unasked, keep_template
 from .usage import devices_held, is_before_start, start_seconds
 from .world import ApplyResults, Calls, Failure, ObservedState, RuntimeReport, look_at
 
@@ -49,6 +50,7 @@ __all__ = [
     "RuntimeReport",
     "SpecError",
     "Stillness",
+    "Turn",
     "choose_revision",
     "claim_named_in",
     "compute_status",
@@ -60,9 +62,12 @@ __all__ = [
     "is_before_start",
     "is_ready",
     "is_step_over",
+    "is_taking",
+    "is_unasked",
     "is_urgent",
     "judge_rest",
     "judge_source",
+    "keep_template",
     "keeps_revisions",
     "kept_accounts",
     "kept_children",

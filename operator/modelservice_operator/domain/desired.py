@@ -7,6 +7,7 @@ from ..api import kinds, names
 from ..api.kinds import ChildKind
 from ..api.reasons import Reason
 from ..api.v1alpha1 import ModelService, RuntimeProfile
+from .asked import asked_digest
 from .autoscaling import hpa_metrics, is_autoscaled_by_us
 from .cache import require_cache
 from .engine_metrics import MetricNames, metric_names, metrics_page
@@ -135,7 +136,8 @@ def _child(service: ModelService, kind: ChildKind, name: str, values: dict[str, 
 
 def _standing(service: ModelService, gate: Gate, rest: Rest) -> dict[str, Any]:
     """The values of the Deployment that do not come from the spec alone."""
-    marks = {names.PREFLIGHT: gate.mark, names.IDLE: "true" if rest.at_zero else ""}
+    idle = "true" if rest.at_zero else ""
+    marks = {names.PREFLIGHT: gate.mark, names.IDLE: idle, names.ASKED: asked_digest(service)}
     annotations = {key: mark for key, mark in marks.items() if mark}
     return {"annotations": annotations, "replicas": 0 if rest.at_zero else wanted_replicas(service)}
 

@@ -69,12 +69,12 @@ def kept_accounts(manifests: Iterable[Manifest], children: Iterable[ChildKey]) -
 
 def verified_template(deployment: Tree) -> Tree:
     """The pod template that last served with all its replicas; empty when none is known."""
-    return _read(deployment, VERIFIED_TEMPLATE)
+    return read_note(deployment, VERIFIED_TEMPLATE)
 
 
 def taken_back(deployment: Tree) -> TakenBack | None:
     """The revision that the Deployment does not run because it failed."""
-    said = _read(deployment, TAKEN_BACK)
+    said = read_note(deployment, TAKEN_BACK)
     words = {key: text(said, key) for key in ("revision", "name", "reason", "message")}
     return TakenBack(**words) if words["revision"] else None
 
@@ -86,10 +86,10 @@ def _served(asked: Tree, world: World) -> Tree:
         return noted
     if revision_of(live) == revision_of(asked):
         return asked
-    return noted if noted or not revision_of(live) else _without_empty(live)
+    return noted if noted or not revision_of(live) else without_empty(live)
 
 
-def _without_empty(live: Tree) -> Tree:
+def without_empty(live: Tree) -> Tree:
     """A live pod template without what the API server writes for nothing."""
     metadata = {key: value for key, value in branch(live, "metadata").items() if value is not None}
     return {**live, "metadata": metadata}
@@ -129,7 +129,8 @@ def _with(wanted: Manifest, template: Tree, verified: Tree, back: TakenBack | No
     }
 
 
-def _read(deployment: Tree, annotation: str) -> Tree:
+def read_note(deployment: Tree, annotation: str) -> Tree:
+    """What an annotation of a Deployment says as JSON; empty when it is not there, or is not ours."""
     try:
         found = json.loads(text(deployment, "metadata", "annotations", annotation) or "{}")
     except ValueError:

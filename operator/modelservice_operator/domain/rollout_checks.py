@@ -5,6 +5,7 @@ from .promotion import describe_stage, stage_of, weight_of
 from .revisions import TakenBack, taken_back, verified_template
 from .room import is_replacing
 from .tree import number, text
+from .updates import Newer, newer_template, what_lets_it_go
 from .verdict import Verdict, bad, good, unknown
 from .world import World
 
@@ -48,7 +49,11 @@ def progressing(world: World) -> Verdict:
         return unknown("The Deployment does not exist yet")
     if _is_rolling(world):
         return good(Reason.ROLLING_OUT)
-    return good(Reason.CANARY_SERVING, _canary_share(world)) if world.canary else good(Reason.ROLLOUT_COMPLETE)
+    if world.canary:
+        return good(Reason.CANARY_SERVING, _canary_share(world))
+    if newer := newer_template(world.deployment):
+        return good(Reason.NEW_TEMPLATE_AVAILABLE, _told_of_newer(world, newer))
+    return good(Reason.ROLLOUT_COMPLETE)
 
 
 def _canary_share(world: World) -> str:
@@ -59,6 +64,11 @@ def _canary_share(world: World) -> str:
     what = f"{share}% of the requests" if share else f"{ready} of {ready + world.pods.ready} replicas"
     name = f"{text(world.canary, 'metadata', 'name')}-{world.canary_pods.revision}"
     return f"The canary {name} serves {what}; {describe_stage(world.service, world.canary)}"
+
+
+def _told_of_newer(world: World, newer: Newer) -> str:
+    what = f"a newer pod template, which differs in {newer.differing}" if newer.fields else "a newer pod template"
+    return f"The operator or the RuntimeProfile has {what}; {what_lets_it_go(world, newer)}"
 
 
 def _told_of(back: TakenBack) -> str:

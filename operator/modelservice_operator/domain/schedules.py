@@ -15,6 +15,7 @@ from cronsim import CronSim, CronSimError
 from ..api.reasons import Reason
 from ..api.v1alpha1 import ModelService
 from ..api.v1alpha1.scaling import Schedule
+from ..api.v1alpha1.updates import UpdateWindow
 from .errors import SpecError
 
 _MINUTE: Final = timedelta(minutes=1)
@@ -32,7 +33,7 @@ def follow_schedules(service: ModelService, now: datetime) -> tuple[ModelService
         return service, None
     kept, changes = [block.min_replicas], []
     for number, schedule in enumerate(block.schedules):
-        is_on, change = _look_at(schedule, f"spec.autoscaling.schedules[{number}]", now)
+        is_on, change = look_at_times(schedule, f"spec.autoscaling.schedules[{number}]", now)
         kept += [schedule.replicas] if is_on else []
         changes += [change] if change else []
     idle = block.idle if len(kept) == 1 else None
@@ -42,8 +43,8 @@ def follow_schedules(service: ModelService, now: datetime) -> tuple[ModelService
     return service.model_copy(update={"spec": spec}), (soonest - now).total_seconds() if soonest else None
 
 
-def _look_at(schedule: Schedule, path: str, now: datetime) -> tuple[bool, datetime | None]:
-    """Whether the schedule is on, and when it starts or ends next."""
+def look_at_times(schedule: Schedule | UpdateWindow, path: str, now: datetime) -> tuple[bool, datetime | None]:
+    """Whether the schedule is on, and when it starts or ends next. Raises SpecError naming a field below `path`."""
     local = now.astimezone(_zone(schedule, path))
     begun, ended = (_last(getattr(schedule, field), f"{path}.{field}", local) for field in ("start", "end"))
     coming = (_times(getattr(schedule, field), f"{path}.{field}", local) for field in ("start", "end"))
@@ -65,7 +66,7 @@ def _times(expression: str, path: str, local: datetime, *, reverse: bool = False
         raise SpecError(Reason.INVALID_SPEC, path, message) from error
 
 
-def _zone(schedule: Schedule, path: str) -> ZoneInfo:
+def _zone(schedule: Schedule | UpdateWindow, path: str) -> ZoneInfo:
     try:
         return ZoneInfo(schedule.timezone or "UTC")
     except (KeyError, ValueError, OSError) as error:

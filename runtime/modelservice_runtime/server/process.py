@@ -183,7 +183,8 @@ class ServerProcess:
 
     def _on_ready(self) -> None:
         self._lifecycle.enter(State.READY)
-        report_ready(self.service)
+        if self._lifecycle.state is State.READY:  # else its end has begun meanwhile
+            report_ready(self.service)
 
     def _verify(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to ask the golden request, unless the process ends already."""

@@ -18,6 +18,7 @@ from .fields import (
     TolerationList,
 )
 from .server import Server
+from .updates import Updates
 
 
 class ProfileAccelerator(Block):
@@ -87,6 +88,8 @@ class RuntimeProfileSpec(Block):
     """PriorityClass of the pods."""
     env: EnvList = Field(default_factory=list)
     """Environment variables of the server and of the fetch container; those of a ModelService win."""
+    updates: Updates = Updates()
+    """When running services take a change of this profile, or of the operator, that replaces their pods."""
 
 
 class RuntimeProfile(Block):

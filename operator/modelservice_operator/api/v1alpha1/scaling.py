@@ -70,6 +70,12 @@ Cron = Annotated[
     ),
 ]
 
+TimeZone = Annotated[
+    str,
+    Field(max_length=64),
+    matches("^([A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*)?$", "must be a time zone such as Europe/Berlin"),
+]
+
 
 class Schedule(Block):
     """A time of the week at which more replicas are kept."""
@@ -78,11 +84,7 @@ class Schedule(Block):
     """When it begins, as a cron expression: minute, hour, day, month and weekday, such as 0 8 * * 1-5."""
     end: Cron
     """When it ends, as a cron expression."""
-    timezone: Annotated[
-        str,
-        Field(max_length=64),
-        matches("^([A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*)?$", "must be a time zone such as Europe/Berlin"),
-    ] = ""
+    timezone: TimeZone = ""
     """Time zone of both, such as Europe/Berlin; empty means UTC."""
     replicas: Annotated[int, Field(ge=1, le=1000)]
     """Fewest replicas meanwhile, where minReplicas and other schedules do not ask for more."""
