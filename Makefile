@@ -14,7 +14,7 @@ CLUSTER ?= modelservice
 tools = $(shell bash tests/tooling/venv.sh tools tests/tooling/tools.lock)/bin
 dev = $(shell bash tests/tooling/venv.sh dev tests/tooling/dev.lock)/bin
 
-.PHONY: help quickstart test test-faults test-traffic soak lint generate verify coverage-fields cluster-up cluster-down images demo-models demo bench-operator bench-runtime lock
+.PHONY: help quickstart test test-faults test-node soak lint generate verify coverage-fields cluster-up cluster-down images demo-models demo bench-operator bench-runtime lock
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | while IFS=$$'\t' read -r verb what; do printf '  make %-14s %s\n' "$$verb" "$$what"; done
@@ -29,7 +29,7 @@ test: lint verify ## every check and every test, on a real API server and a real
 test-faults: ## every fault of the operator's bench, and the long form of the fuzz tests
 	@bin=$(dev); $$bin/python -m pytest -q tests/faults && $$bin/python -m pytest -q -m thorough tests/unit tests/runtime/media tests/runtime/sources
 
-test-traffic: ## 20 requests a second on a real node while the model, then the operator is changed: none may fail
+test-node: ## on a real node: 20 requests a second through changes of model and operator, every reason for not serving
 	@$(dev)/python -m pytest -q -s -m thorough tests/e2e
 
 soak: ## churn on the operator: MINUTES=60 SERVICES=300; fails when something is lost, left over or leaked

@@ -1,12 +1,13 @@
 """Fixtures of the tests against a real API server."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from modelservice_operator.kube.client import KubernetesApi, Login
 from tests.apiserver.judge import judge, served
 from tests.cluster import Cluster
+from tests.support.kubelet import Kubelet
 from tests.support.operators import operators, served_control_plane
 from tests.support.team import Team
 
@@ -24,3 +25,12 @@ async def team(served_control_plane: Cluster) -> AsyncIterator[Team]:
     await team.close()
     await api.close()
     login.close()
+
+
+@pytest.fixture
+def kubelet(served_control_plane: Cluster, team: Team) -> Iterator[Kubelet]:
+    """One who says what a kubelet would say of the team's pods, with a node; pods of no node would be collected."""
+    kubelet = Kubelet(served_control_plane, team.namespace)
+    kubelet.join()
+    yield kubelet
+    kubelet.leave()

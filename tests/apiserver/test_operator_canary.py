@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from modelservice_operator.kube.resources import MODEL_SERVICE
-from tests.apiserver.test_operator_rollback import NEW, OLD, kubelet
+from tests.apiserver.test_operator_rollback import NEW, OLD
 from tests.cluster import Cluster
 from tests.support.audit import describe
 from tests.support.kubelet import Kubelet
@@ -14,8 +14,6 @@ from tests.support.polling import until_async
 from tests.support.team import Team
 
 pytestmark = pytest.mark.control_plane
-
-__all__ = ["kubelet"]
 
 
 async def _serve(team: Team, kubelet: Kubelet, replicas: int, **blocks: Any) -> None:

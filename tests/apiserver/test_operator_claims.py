@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from modelservice_operator.kube.resources import MODEL_SERVICE
-from tests.apiserver.test_operator_rollback import NEW, OLD, kubelet
+from tests.apiserver.test_operator_rollback import NEW, OLD
 from tests.cluster import Cluster
 from tests.support.kubelet import NODE, Kubelet
 from tests.support.operators import Operators
@@ -16,7 +16,6 @@ from tests.support.team import Team
 
 pytestmark = pytest.mark.control_plane
 
-__all__ = ["kubelet"]
 
 DRIVER = "devices.example.com"
 API = {"apiVersion": "resource.k8s.io/v1"}

@@ -1,13 +1,11 @@
 """A revision that fails is taken back, beside a real Deployment controller; only the kubelet is played."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from modelservice_operator.kube.resources import MODEL_SERVICE
-from tests.cluster import Cluster
 from tests.support.kubelet import Kubelet
 from tests.support.operators import Operators
 from tests.support.polling import until_async
@@ -18,14 +16,6 @@ pytestmark = pytest.mark.control_plane
 OLD, NEW, THIRD = "registry.local/old:1", "registry.local/new:1", "registry.local/third:1"
 GOLDEN = {"path": "/v1/completions", "body": '{"model": "chat", "prompt": "2 + 2 ="}', "expect": " 4"}
 WORD = {"reason": "GoldenRequestFailed", "message": "should have answered ' 4'", "hint": "compare"}
-
-
-@pytest.fixture
-def kubelet(served_control_plane: Cluster, team: Team) -> Iterator[Kubelet]:
-    kubelet = Kubelet(served_control_plane, team.namespace)
-    kubelet.join()
-    yield kubelet
-    kubelet.leave()
 
 
 async def _serve(team: Team, kubelet: Kubelet, image: str, **rollout: Any) -> str:

@@ -5,15 +5,13 @@ from typing import Any
 import pytest
 
 from modelservice_operator.kube.resources import MODEL_SERVICE
-from tests.apiserver.test_operator_rollback import NEW, OLD, THIRD, kubelet
+from tests.apiserver.test_operator_rollback import NEW, OLD, THIRD
 from tests.support.kubelet import Kubelet
 from tests.support.operators import Operators
 from tests.support.polling import until_async
 from tests.support.team import Team
 
 pytestmark = pytest.mark.control_plane
-
-__all__ = ["kubelet"]
 
 
 async def _placed(kubelet: Kubelet, image: str) -> None:

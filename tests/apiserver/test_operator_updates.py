@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from modelservice_operator.kube.resources import MODEL_SERVICE, RUNTIME_PROFILE
-from tests.cluster import Cluster
 from tests.support.kubelet import Kubelet
 from tests.support.operators import Operators
 from tests.support.polling import until_async
@@ -15,14 +14,6 @@ from tests.support.team import Team
 pytestmark = pytest.mark.control_plane
 
 OLD, NEW = "registry.local/runtime:1", "registry.local/runtime:2"
-
-
-@pytest.fixture
-def kubelet(served_control_plane: Cluster, team: Team) -> Any:
-    kubelet = Kubelet(served_control_plane, team.namespace)
-    kubelet.join()
-    yield kubelet
-    kubelet.leave()
 
 
 @pytest.fixture

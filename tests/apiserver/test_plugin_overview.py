@@ -36,10 +36,9 @@ def plugin(served_control_plane: Cluster, team: Team) -> Plugin:
 
 
 async def test_fleet_and_progress_are_told_while_a_model_becomes_ready(
-    operators: Operators, plugin: Plugin, team: Team, served_control_plane: Cluster
+    operators: Operators, plugin: Plugin, team: Team, kubelet: Kubelet
 ) -> None:
     assert (await plugin.run("status", "-o", "json")).document == []
-    kubelet = Kubelet(served_control_plane, team.namespace)
     leader = operators.start_leader()
     await team.create("chat", **GPU)
     await kubelet.expect("")
@@ -71,7 +70,7 @@ async def test_fleet_and_progress_are_told_while_a_model_becomes_ready(
 
 
 async def test_bundle_has_what_helps_and_no_secret(
-    operators: Operators, plugin: Plugin, team: Team, served_control_plane: Cluster, tmp_path: Path
+    operators: Operators, plugin: Plugin, team: Team, kubelet: Kubelet, served_control_plane: Cluster, tmp_path: Path
 ) -> None:
     literals = (f"--from-literal=token={SECRET}", "--from-literal=user=nobody")
     served_control_plane.kubectl("-n", team.namespace, "create", "secret", "generic", "hub", *literals)
@@ -82,7 +81,7 @@ async def test_bundle_has_what_helps_and_no_secret(
     operators.start_leader()
     served_control_plane.kubectl("apply", "-f", "-", input=json.dumps(service))
     word = {"reason": "EngineError", "message": f"cannot start with {CANARY}", "hint": "none"}
-    await Kubelet(served_control_plane, team.namespace).crash("", 1, word)
+    await kubelet.crash("", 1, word)
     await team.expect_condition("chat", "RuntimeReady", "False", "EngineError")
 
     archive = tmp_path / "doctor.tar.gz"

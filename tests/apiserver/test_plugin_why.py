@@ -28,19 +28,19 @@ async def _why(plugin: Plugin, name: str = "chat") -> Answer:
     return await plugin.run("why", name, "-o", "json")
 
 
-async def _crashing(operators: Operators, cluster: Cluster, team: Team) -> None:
+async def _crashing(operators: Operators, kubelet: Kubelet, team: Team) -> None:
     """A service whose server crashes, of which the operator knows."""
     operators.start_leader()
     await team.create("chat")
-    await Kubelet(cluster, team.namespace).crash("", 1, WORD)
+    await kubelet.crash("", 1, WORD)
     await team.expect_condition("chat", "RuntimeReady", "False", "CudaOutOfMemory")
     await team.quiet()
 
 
 async def test_verdict_is_that_of_the_operator_when_a_server_crashes(
-    operators: Operators, plugin: Plugin, team: Team, served_control_plane: Cluster
+    operators: Operators, plugin: Plugin, team: Team, kubelet: Kubelet
 ) -> None:
-    await _crashing(operators, served_control_plane, team)
+    await _crashing(operators, kubelet, team)
     before = await team.versions()
     answer = await _why(plugin)
     assert answer.status == 2, answer.errors
@@ -55,11 +55,10 @@ async def test_verdict_is_that_of_the_operator_when_a_server_crashes(
 
 
 async def test_truth_is_told_when_the_status_is_old_since_the_operator_has_died(
-    operators: Operators, plugin: Plugin, team: Team, served_control_plane: Cluster
+    operators: Operators, plugin: Plugin, team: Team, kubelet: Kubelet
 ) -> None:
     leader = operators.start_leader()
     await team.create("chat")
-    kubelet = Kubelet(served_control_plane, team.namespace)
     await kubelet.make_ready("")
     await team.expect_condition("chat", "Ready", "True", "Ready")
     leader.kill()
@@ -125,9 +124,9 @@ def _operator_at_rest(namespace: str) -> dict[str, Any]:
 
 
 async def test_last_verdict_of_the_operator_is_told_when_the_user_may_read_little(
-    operators: Operators, plugin: Plugin, team: Team, served_control_plane: Cluster, tmp_path: Path
+    operators: Operators, plugin: Plugin, team: Team, kubelet: Kubelet, served_control_plane: Cluster, tmp_path: Path
 ) -> None:
-    await _crashing(operators, served_control_plane, team)
+    await _crashing(operators, kubelet, team)
     kubeconfig = limited_kubeconfig(served_control_plane, team.namespace, tmp_path, "get,list", "modelservices,pods")
     answer = await Plugin(served_control_plane, team.namespace, kubeconfig).run("why", "chat", "-o", "json")
     assert answer.status == 2, answer.errors

@@ -115,7 +115,7 @@ async def test_reason_is_crash_looping_when_the_server_keeps_dying(world: World)
     assert failure["exitCode"] not in (0, None)
     found = (await Plugin(world.cluster, world.namespace).run("why", "crashing", "-o", "json")).document
     assert (found["reason"], found["log"]["container"]) == ("CrashLooping", "server")
-    assert any("No module named 'encodings'" in line for line in found["log"]["lines"])
+    assert any("No module named 'encodings'" in line for line in found["log"]["lines"]), found["log"]
     assert found["operator"]["problem"] == found["operator"]["note"] == ""
 
 

@@ -83,3 +83,8 @@ def test_operator_is_quiet_when_all_has_converged(embed: World) -> None:
     started = time.monotonic()
     eventually(lambda: time.monotonic() - started > 20, 30, "the quiet window")
     assert embed.operator_writes() == before
+
+
+def test_operator_has_asked_for_nothing_that_its_role_does_not_allow(embed: World) -> None:
+    assert embed.operator_writes(), "the audit log shows what the operator did under the role of the chart"
+    assert embed.operator_denials() == set()

@@ -76,16 +76,26 @@ class World:
 
         The namespaces of earlier tests may still be going away, which no operator can be quiet about.
         """
-        lines = self.cluster.audit_log.read_text().splitlines()
-        entries = (json.loads(line) for line in lines if line.endswith("}"))
         return [
             f"{entry['verb']} {entry['requestURI']}"
-            for entry in entries
-            if "modelservice-system" in entry["user"]["username"]
-            and entry["verb"] in {"create", "update", "patch", "delete"}
+            for entry in self._operator_requests()
+            if entry["verb"] in {"create", "update", "patch", "delete"}
             and entry.get("objectRef", {}).get("namespace") == self.namespace
-            and entry["stage"] == "ResponseComplete"
         ]
+
+    def operator_denials(self) -> set[str]:
+        """What the operator has asked for, in any namespace, and its role does not allow."""
+        return {
+            f"{entry['verb']} {entry['requestURI']}"
+            for entry in self._operator_requests()
+            if (entry.get("annotations") or {}).get("authorization.k8s.io/decision") == "forbid"
+        }
+
+    def _operator_requests(self) -> Iterator[Manifest]:
+        for line in self.cluster.audit_log.read_text().splitlines():
+            entry = json.loads(line) if line.endswith("}") and '"ResponseComplete"' in line else None
+            if entry and "modelservice-system" in entry["user"]["username"]:
+                yield entry
 
     def inside(self, name: str, code: str) -> str:
         """What a Python program prints when it runs in a pod of the ModelService `name`."""

@@ -70,10 +70,11 @@ class StoredFile:
     def etag(self) -> str:
         return _digest(self.path, self.path.stat().st_mtime_ns, self.is_large)
 
-    def tree_entry(self) -> dict[str, Any]:
-        entry: dict[str, Any] = {"type": "file", "oid": self.etag[:40], "size": self.size, "path": self.name}
+    def tree_entry(self, claimed: int | None = None) -> dict[str, Any]:
+        size = self.size if claimed is None else claimed
+        entry: dict[str, Any] = {"type": "file", "oid": self.etag[:40], "size": size, "path": self.name}
         if self.is_large:
-            entry["lfs"] = {"oid": self.etag, "size": self.size, "pointerSize": 134}
+            entry["lfs"] = {"oid": self.etag, "size": size, "pointerSize": 134}
         return entry
 
 
@@ -119,6 +120,8 @@ class Hub:
         self._failures: list[tuple[str, int]] = []
         self._cuts: list[tuple[str, int]] = []
         self._damaged: set[str] = set()
+        self.claimed_sizes: dict[str, int] = {}
+        """Sizes in bytes that listings give for files, by name, whatever they are."""
         self._servers = [
             ThreadingHTTPServer((host, number), type("Handler", (_Handler,), {"hub": self, "routes": routes}))
             for number, routes in ((port, "_hub"), (port + 1 if port else 0, "_storage"))
@@ -253,7 +256,7 @@ class _Handler(BaseHTTPRequestHandler):
         repository = self._repository(name, revision)
         if what != "tree":
             return self._send_json(repository.info())
-        entries = [file.tree_entry() for file in repository.files()]
+        entries = [file.tree_entry(self.hub.claimed_sizes.get(file.name)) for file in repository.files()]
         start = int(query.get("cursor", ["0"])[0])
         end = start + PAGE_ENTRIES
         following = f"http://{self.headers['Host']}{urlsplit(self.path).path}?recursive=true&cursor={end}"

@@ -85,7 +85,6 @@ class Reason(StrEnum):
     CONFLICT = "Conflict"
     # InSync
     DRIFT_DETECTED = "DriftDetected"
-    FIELD_CONFLICT = "FieldConflict"
     APPLY_FAILED = "ApplyFailed"
     # Any condition whose cause lies elsewhere, or that has not been looked at for this generation
     PENDING = "Pending"
@@ -320,10 +319,6 @@ _SYNC: Final[dict[Reason, ReasonDetail]] = {
         "Report.",
         "The message names the child, the fields and who owns them now. Undo the change, or set spec.driftPolicy to "
         "Correct and the operator does it.",
-    ),
-    Reason.FIELD_CONFLICT: ReasonDetail(
-        "Someone else keeps changing a field that the operator owns.",
-        "Find the other writer in the child's metadata.managedFields and stop it.",
     ),
     Reason.APPLY_FAILED: ReasonDetail(
         "The API server refused a child.",

@@ -5,7 +5,7 @@ verdict is the one that the operator comes to as well, also while it does not ru
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -193,7 +193,8 @@ async def _log_end(api: KubernetesApi, key: Key, pods: Sequence[Body], notes: li
     """The log of the first container that fails, else of the first that starts."""
     asked = [(text(pod, "metadata", "name"), found) for pod in pods if (found := failing_container(pod))]
     failing = {pod.name for pod in map(report_pod, pods) if pod.found}
-    for name, (container, previous) in sorted(asked, key=lambda entry: entry[0] not in failing):
+    ordered = sorted(asked, key=lambda entry: entry[0] not in failing)
+    for name, container, previous in _with_later_logs(ordered):
         try:
             said = await api.read_log(key.namespace, name, container, _LOG_LINES, previous)
         except ApiError as error:
@@ -202,3 +203,11 @@ async def _log_end(api: KubernetesApi, key: Key, pods: Sequence[Body], notes: li
         if said.strip():
             return LogEnd(name, container, previous, tuple(said.strip().splitlines()))
     return None
+
+
+def _with_later_logs(asked: Iterable[tuple[str, tuple[str, bool]]]) -> Iterator[tuple[str, str, bool]]:
+    """The logs to read, in order: a node may have dropped that of a container's last end, and have the next."""
+    for name, (container, previous) in asked:
+        yield name, container, previous
+        if previous:
+            yield name, container, False

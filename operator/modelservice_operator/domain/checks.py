@@ -109,6 +109,9 @@ def _runtime_ready(world: World) -> Verdict:
         return _failed(failure)
     if world.wanted == 0:
         return _no_replica(world)
+    refused = [failure for failure in world.results.failures if failure.kind == kinds.DEPLOYMENT.kind]
+    if refused and not world.deployment:
+        return _bad(Reason.APPLY_FAILED, f"The Deployment {refused[0].name} could not be made: {refused[0].message}")
     if world.canary and not world.canary_serving:
         return _bad(Reason.STARTING, "Waiting until the canary is ready; the revision before serves meanwhile")
     if world.is_serving:
@@ -170,8 +173,7 @@ def _route_problem(world: World) -> str:
 def _in_sync(world: World) -> Verdict:
     if world.results.failures:
         told = "; ".join(f"{failure.kind} {failure.name}: {failure.message}" for failure in world.results.failures)
-        clashes = all(failure.code == 409 for failure in world.results.failures)
-        return _bad(Reason.FIELD_CONFLICT if clashes else Reason.APPLY_FAILED, told)
+        return _bad(Reason.APPLY_FAILED, told)
     plan = world.state.plan
     if plan is None:
         return _unknown("The children are left as they are until the spec is valid")

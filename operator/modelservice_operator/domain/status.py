@@ -90,10 +90,12 @@ def patience(old: Mapping[str, Any], new: Mapping[str, Any]) -> float:
         return 0.0
     if _failing(old) != _failing(new):
         return SETTLED_SECONDS
-    is_starting = bool(before) and text(after, "status") != "True" and not _is_new_generation(old, new)
+    is_at_rest = text(after, "status") == "True" or text(after, "reason") in _AT_REST
+    is_starting = bool(before) and not is_at_rest and not _is_new_generation(old, new)
     return PROGRESS_SECONDS if is_starting else SETTLED_SECONDS
 
 
+_AT_REST: Final = (Reason.SUSPENDED, Reason.SCALED_TO_ZERO)
 _UNDER_WAY: Final = (Reason.PENDING, Reason.STARTING, Reason.DOWNLOADING, Reason.RESOLVING)
 
 

@@ -125,6 +125,9 @@ def _settle_proxy(configuration: Configuration) -> None:
     configuration.client_session_kwargs = {"trust_env": False}
 
 
+_LOG_IS_GONE = "unable to retrieve container logs for "
+
+
 class KubernetesApi:
     """See `kube.api.KubeApi`.
 
@@ -232,10 +235,14 @@ class KubernetesApi:
     async def read_log(
         self, namespace: str, pod: str, container: str, lines: int, previous: bool = False, deadline: float = DEADLINE
     ) -> str:
-        """The last lines of a container's log; with `previous` that of its last end."""
+        """The last lines of a container's log; with `previous` that of its last end.
+
+        Empty when the node has it no more, which a kubelet says as if it were the log.
+        """
         path = f"{POD.path(namespace, pod)}/log"
         query = [("container", container), ("tailLines", str(lines)), ("previous", str(previous).lower())]
-        return (await self._ask("log", POD.kind, path, deadline, query=query)).decode(errors="replace")
+        said = (await self._ask("log", POD.kind, path, deadline, query=query)).decode(errors="replace")
+        return "" if said.startswith(_LOG_IS_GONE) else said
 
     async def version(self, deadline: float = DEADLINE) -> Body:
         """The API server's version."""

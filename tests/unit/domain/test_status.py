@@ -284,6 +284,16 @@ def test_refused_child_is_told_with_the_servers_words() -> None:
     assert {"kind": "Deployment", "name": "chat", "state": "Failed"} in status["children"]
 
 
+def test_reason_is_apply_failed_when_the_deployment_was_refused_and_there_is_none() -> None:
+    manifests = render_all(MOUNTED.build())
+    live = {key: body for key, body in make_children(manifests).items() if key[0] != "Deployment"}
+    state = ObservedState(live, [], plan=plan(manifests, Observed(OWNER_UID, live)), facts=FACTS)
+    refused = Failure("Deployment", "chat", 'spec.template.spec.dnsPolicy: Unsupported value: "Nonsense"', 422)
+    status = compute_status(MOUNTED.build(), None, state, ApplyResults((refused,)), NOW)
+    assert _said(status) == ("False", "ApplyFailed")
+    assert "Unsupported value" in _condition(status)["message"]
+
+
 def test_children_are_listed_in_the_order_in_which_they_are_applied() -> None:
     listed = [child["kind"] for child in _ready_status()["children"]]
     assert listed == [kind.kind for kind in CHILD_KINDS if kind.kind in listed]
