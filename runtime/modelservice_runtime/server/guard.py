@@ -17,6 +17,7 @@ from modelservice_runtime.observability.metrics import Metrics
 from modelservice_runtime.observability.tracing import NoTracer, Tracer, Trip
 from modelservice_runtime.server.errors import ApiError, shape_error, to_api_error
 from modelservice_runtime.server.keys import Keyring, needs_key
+from modelservice_runtime.server.refusals import STATUSES, RefusalPace
 
 UNMATCHED = "_unmatched"
 MODEL_KEY = "modelservice.model"
@@ -51,6 +52,7 @@ class Guard:
         self._is_draining = is_draining
         self._keys = keys
         self._tracer = tracer or NoTracer()
+        self._pace = RefusalPace()
         self._open = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,7 +60,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answer = _Answer(send, self._is_draining())
+        answer = _Answer(send, self._is_draining(), self._pace)
         journey = begin_journey()
         self._open += 1
         try:
@@ -140,11 +142,12 @@ class Guard:
 
 
 class _Answer:
-    """Remembers the status of an answer, and asks the client to reconnect elsewhere while draining."""
+    """Remembers the status of an answer, holds refusals, and asks to reconnect elsewhere while draining."""
 
-    def __init__(self, send: Send, draining: bool) -> None:
+    def __init__(self, send: Send, draining: bool, pace: RefusalPace) -> None:
         self._send = send
         self._draining = draining
+        self._pace = pace
         self.status = 499
         self.begun = False
 
@@ -152,6 +155,10 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             self.begun = True
+            if self.status not in STATUSES:
+                self._pace.answered()
+            elif seconds := self._pace.hold_seconds():
+                await asyncio.sleep(seconds)
             if self._draining:
                 message = {**message, "headers": [*message.get("headers", []), (b"connection", b"close")]}
         await self._send(message)

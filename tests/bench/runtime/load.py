@@ -155,19 +155,21 @@ class Generator:
             await _cancel(tasks)
         return Load(outcomes, start, time.monotonic())
 
-    async def opened(self, rate: float, make: Make, seconds: float, *, seed: int = 0, patience: float = 10.0) -> Load:
-        """Send `rate` requests a second on average for `seconds`, at random; then wait `patience` for answers."""
+    async def opened(
+        self, rate: float, make: Make, seconds: float, *, seed: int = 0, patience: float = 10.0, warm: float = 0.0
+    ) -> Load:
+        """Send `rate` requests a second on average for `warm` + `seconds`, at random; wait `patience` for answers."""
         outcomes: list[Outcome] = []
         tasks: list[asyncio.Task[Outcome]] = []
         start = time.monotonic()
-        for number, moment in enumerate(arrivals(rate, seconds, seed)):
+        for number, moment in enumerate(arrivals(rate, warm + seconds, seed)):
             await asyncio.sleep(max(0.0, start + moment - time.monotonic()))
             outcomes.append(Outcome(time.monotonic()))
             tasks.append(asyncio.create_task(self.send(make(number), outcomes[-1])))
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=patience)
             await _cancel(late)
-        return Load(outcomes, start, start + seconds)
+        return Load(outcomes, start + warm, start + warm + seconds)
 
 
 def arrivals(rate: float, seconds: float, seed: int) -> Iterator[float]:

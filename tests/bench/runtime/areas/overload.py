@@ -12,6 +12,8 @@ from tests.bench.runtime.models import model_folder
 from tests.bench.runtime.targets import TARGETS
 
 FACTOR, CLIENTS, QUEUE = 3, 64, 32
+RAMP = 3.0
+"""Seconds until the queue is full and the first that waited in it are answered."""
 REFUSED = (429, 503)
 
 
@@ -28,7 +30,7 @@ async def measure(bench: Bench) -> list[Line]:
             await generator.opened(FACTOR * capacity, make, seconds / 4, patience=5)
             before = resident_bytes(server.pid)
             with bench.foreign.watch():
-                load = await generator.opened(FACTOR * capacity, make, seconds, seed=1, patience=15)
+                load = await generator.opened(FACTOR * capacity, make, seconds, seed=1, patience=15, warm=RAMP)
             after = resident_bytes(server.pid)
     refusals = [(o.ended - o.began) * 1000 for o in load.outcomes if o.status in REFUSED]
     note = f"{len(refusals)} of {len(load.outcomes)} were refused, in {seconds:.0f} s; limits.max_queue {QUEUE}"
