@@ -1,4 +1,4 @@
-"""Refusals come at once, unless clients that ask again at once would take the processors from those who are answered."""
+"""Refusals come at once, unless clients that ask again at once would take the processors from the others."""
 
 import pytest
 
@@ -49,7 +49,9 @@ def test_what_is_saved_up_is_bounded_and_what_is_owed_is_forgotten_in_a_second()
     for _ in range(1000):
         pace.answered()
     found = held(pace, clock, 1e6, (BURST + PER_ANSWER) / 1e6)
-    assert found[int(BURST) + 1 :] and min(found[int(BURST) + 1 :]) > 0
+    beyond = found[int(BURST) + 1 :]
+    assert beyond
+    assert min(beyond) > 0
     held(pace, clock, 1e6, 0.01)
     clock.now += LONGEST_SECONDS + 0.1
     assert pace.hold_seconds() == 0.0
