@@ -115,6 +115,7 @@ class SlotScheduler(QueuedScheduler):
             if not chunks:
                 return
             budget -= self._compute(chunks)
+            self._outbox.flush()  # first tokens do not wait for the other prompts and the decode step
             if self._decoding and self._pace.in_debt:
                 return
 
