@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelservice_operator.api.names import DESIRED_HASH, REVISION, SETTINGS
+from modelservice_operator.api.names import ASKED, DESIRED_HASH, REVISION, SETTINGS
 from modelservice_operator.domain import SpecError, desired, read_service
 from modelservice_operator.render import Renderer
 from tests.golden.test_manifests import CASES
@@ -28,10 +28,12 @@ _PIECES = ("{{", "}}", "{%", "%}", "{#", "\n", "---", ": ", "- ", "#", "'", '"',
 _WORDS = ("$(X)", "a", " ", "\t", "\u0085", "\u2028", "~", "1e3", "no", "\x7f", "é")
 TEXTS = st.lists(st.sampled_from((*_PIECES, *_WORDS)), min_size=1, max_size=6).map("".join)
 
-DIGESTS = (DESIRED_HASH, REVISION)
-"""Label and annotation that follow from all that is rendered."""
+DIGESTS = (DESIRED_HASH, REVISION, ASKED)
+"""Label and annotations that follow from all that is rendered, or asked for."""
 MERGED = "podTemplate"
 """Names in it decide what is merged with what, so another name makes another pod."""
+QUERY = "query"
+"""A metric with labels is written in one text and selected by two fields, so one without labels has another shape."""
 RENDERER = Renderer()
 
 
@@ -48,7 +50,8 @@ def places() -> list[tuple[str, Path]]:
     first: dict[Path, str] = {}
     for name, (spec, _) in cases().items():
         for path, value in leaves(spec):
-            if isinstance(value, str) and not (path[0] == MERGED and path[-1] == "name"):
+            is_read = path[-1] == QUERY or (path[0] == MERGED and path[-1] == "name")
+            if isinstance(value, str) and not is_read:
                 first.setdefault(path, name)
     return [(name, path) for path, name in first.items()]
 
