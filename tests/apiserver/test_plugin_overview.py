@@ -137,7 +137,7 @@ async def test_kubectl_completes_the_names_of_modelservices(
 ) -> None:
     await team.create("chat")
     await team.create("embed")
-    code = "from modelservice_operator.cli.completion import main; main()"
+    code = "from modelservice_operator.cli.__main__ import complete; complete()"
     for name, text in (("kubectl_complete-modelservice", f"-c '{code}'"), ("kubectl-modelservice", "-c pass")):
         script = tmp_path / name
         script.write_text(f'#!/bin/sh\nexec {sys.executable} {text} "$@"\n')

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import click
 
 from modelservice_operator import __version__
-from modelservice_operator.cli.completion import VARIABLE, completion
+from modelservice_operator.cli.completion import VARIABLE, completion, tell
 from modelservice_operator.cli.doctor import doctor
 from modelservice_operator.cli.draft import new
 from modelservice_operator.cli.models import models
@@ -46,6 +46,11 @@ def run(arguments: Sequence[str]) -> int:
 def main() -> None:
     """The console script."""
     sys.exit(run(sys.argv[1:]))
+
+
+def complete() -> None:
+    """The console script `kubectl_complete-modelservice`, which kubectl asks for the rest of a command line."""
+    sys.stdout.write(tell(cli, sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ kubectl runs `kubectl_complete-modelservice WORD...` where it is in the PATH, an
 description after a tab, and at the end a line with a directive: 0 lets the shell offer files as well, 4 does not.
 """
 
-import sys
 from collections.abc import Sequence
 from typing import Final
 
@@ -51,10 +50,3 @@ def tell(command: click.Command, words: Sequence[str]) -> str:
     items, directive = candidates(command, words)
     lines = [f"{item.value}\t{item.help}" if item.help else str(item.value) for item in items]
     return "".join(f"{line}\n" for line in [*lines, f":{directive}"])
-
-
-def main() -> None:
-    """The console script `kubectl_complete-modelservice`."""
-    from modelservice_operator.cli.__main__ import cli  # noqa: PLC0415  (the command line imports this module)
-
-    sys.stdout.write(tell(cli, sys.argv[1:]))
