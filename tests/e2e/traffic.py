@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -26,7 +27,8 @@ class Traffic:
     outcomes: list[float | str] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     _stopping: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
+    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+    _sending: Future[None] | None = None
 
     @property
     def failed(self) -> list[str]:
@@ -39,16 +41,16 @@ class Traffic:
         return {outcome for outcome in self.outcomes if isinstance(outcome, float)}
 
     def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._send_all()), daemon=True)
-        self._thread.start()
+        self._sending = self._pool.submit(lambda: asyncio.run(self._send_all()))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(2 * DEADLINE)
+        self._pool.shutdown()
+        if kind is None and self._sending is not None:
+            self._sending.result()  # a client that broke has sent less than it seems
 
     def told(self) -> str:
         """One line: how many were answered, and how long it took."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from modelservice_operator.api.kinds import DEPLOYMENT
+from modelservice_operator.api.names import PREFLIGHT
 from modelservice_operator.api.reasons import Reason
 from modelservice_operator.api.v1alpha1 import ModelService, RuntimeProfile
 from modelservice_operator.api.v1alpha1.scaling import Autoscaling
@@ -61,10 +62,14 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class _Cause:
-    """All that the manifests of a ModelService depend on. Schedules change `autoscaling` while the spec stays."""
+    """All that the manifests of a ModelService depend on.
+
+    Schedules change `autoscaling`, and people `asked_again`, an annotation, while the spec stays.
+    """
 
     uid: str
     generation: int
+    asked_again: str
     autoscaling: Autoscaling | None
     profile: RuntimeProfile | None
     facts: Facts
@@ -95,7 +100,9 @@ class Manifests:
         """Return the manifests that the spec asks for. Raises SpecError and TemplateError."""
         metadata = service.metadata
         known_facts = replace(facts, activator=None)  # where it leads, if it leads there at all, is in `rest`
-        cause = _Cause(metadata.uid, metadata.generation, service.spec.autoscaling, profile, known_facts, gate, rest)
+        again = metadata.annotations.get(PREFLIGHT, "")
+        scaling = service.spec.autoscaling
+        cause = _Cause(metadata.uid, metadata.generation, again, scaling, profile, known_facts, gate, rest)
         known = self._known.get(key)
         if known is not None and known[0] == cause:
             return tuple(unpack(known[1]))

@@ -57,7 +57,7 @@ class Waves:
         deployments = ((record.parent, record.body) for record in self._cache.of_kind(DEPLOYMENT.kind))
         keys = (key for key, body in deployments if isinstance(key, Key) and is_taking(body))
         found = frozenset(key for key in keys if self._uses(key, profile))
-        self._seen = {**self._seen, name: (found, now)}
+        self._seen[name] = found, now
         return found
 
     def _uses(self, key: Key, profile: RuntimeProfile) -> bool:

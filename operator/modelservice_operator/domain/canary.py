@@ -12,6 +12,7 @@ from typing import Any
 
 from ..api.kinds import DEPLOYMENT, HTTP_ROUTE, SERVICE
 from ..api.names import CANARY, CANARY_STAGE, REVISION, STABLE, TRACK, selector_labels, track_name
+from .notes import annotated
 from .pods import revision_of
 from .promotion import Stage, next_stage, weight_of
 from .revisions import choose_revision, taken_back
@@ -57,8 +58,7 @@ def _marked(asked: Manifest, stage: Stage | None) -> Manifest:
     """The Deployment of a canary with the stage that it is at."""
     if stage is None:
         return asked
-    metadata = asked["metadata"]
-    return {**asked, "metadata": {**metadata, "annotations": {**metadata["annotations"], CANARY_STAGE: stage.mark()}}}
+    return annotated(asked, {CANARY_STAGE: stage.mark()})
 
 
 def _share(world: World, weight: int) -> float:

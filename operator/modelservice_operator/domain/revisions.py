@@ -10,7 +10,6 @@ writes the number of replicas must not start a broken revision again. Another po
 turning `autoRollback` off and on. A canary is tried beside the Deployment, which meanwhile keeps what served.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from ..api.kinds import DEPLOYMENT, SERVICE_ACCOUNT
 from ..api.names import TAKEN_BACK, VERIFIED_TEMPLATE
 from ..api.reasons import ConditionType, Reason
 from ..api.v1alpha1 import ModelService
+from .notes import annotated, as_note, read_note
 from .plan import ChildKey
 from .pods import Pods, revision_of
 from .promotion import next_stage, weight_of
@@ -119,20 +119,6 @@ def _failure_of(revision: str, deployment: Tree, pods: Pods, seconds: int) -> Ta
 
 
 def _with(wanted: Manifest, template: Tree, verified: Tree, back: TakenBack | None) -> Manifest:
-    metadata = wanted["metadata"]
     notes = {VERIFIED_TEMPLATE: dict(verified), TAKEN_BACK: asdict(back) if back else {}}
-    written = {key: json.dumps(note, sort_keys=True, separators=(",", ":")) for key, note in notes.items() if note}
-    return {
-        **wanted,
-        "metadata": {**metadata, "annotations": {**metadata.get("annotations", {}), **written}},
-        "spec": {**wanted["spec"], "template": template},
-    }
-
-
-def read_note(deployment: Tree, annotation: str) -> Tree:
-    """What an annotation of a Deployment says as JSON; empty when it is not there, or is not ours."""
-    try:
-        found = json.loads(text(deployment, "metadata", "annotations", annotation) or "{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, Mapping) else {}
+    chosen = {**wanted, "spec": {**wanted["spec"], "template": template}}
+    return annotated(chosen, {key: as_note(note) for key, note in notes.items() if note})

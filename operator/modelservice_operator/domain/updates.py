@@ -9,10 +9,8 @@ is lost by taking the newer template, and it may be the remedy.
 A revision that is being tried as a canary, or was taken back, was asked for already.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from ..api.kinds import DEPLOYMENT
@@ -20,9 +18,10 @@ from ..api.names import ASKED, KEPT_TEMPLATE, TAKE_TEMPLATE, WAVE
 from ..api.v1alpha1 import RuntimeProfile
 from ..api.v1alpha1.updates import Updates
 from .compare import differences
+from .notes import annotated, as_note, read_note
 from .plan import ChildKey
 from .pods import is_placed, is_ready, revision_of
-from .revisions import read_note, taken_back, without_empty
+from .revisions import taken_back, without_empty
 from .schedules import look_at_times
 from .tree import Tree, branch, number, text
 from .world import World
@@ -75,25 +74,19 @@ def keep_template(wanted: Manifest, world: World, has_turn: Turn) -> tuple[Manif
     live, asked = world.deployment, wanted["spec"]["template"]
     if revision_of(branch(live, "spec", "template")) == revision_of(asked):
         wave = text(live, "metadata", "annotations", WAVE)
-        return (_annotated(wanted, {WAVE: wave}) if wave == revision_of(asked) else wanted), None
+        return (annotated(wanted, {WAVE: wave}) if wave == revision_of(asked) else wanted), None
     if not _has_to_wait(wanted, world):
         return wanted, None
-    updates, after = _updates_of(world.profile), None
-    if world.service.metadata.annotations.get(TAKE_TEMPLATE) == revision_of(asked) or updates.policy == "Immediate":
+    policy = _updates_of(world.profile).policy
+    if policy == "Wave" and has_turn():
+        return annotated(wanted, {WAVE: revision_of(asked)}), None
+    is_open, after = _window(world) if policy == "Window" else (policy == "Immediate", None)
+    if is_open:
         return wanted, None
-    if updates.policy == "Window" and updates.window is not None and world.state.seen_at is not None:
-        is_open, change = look_at_times(updates.window, _window_path(world.profile), world.state.seen_at)
-        if is_open:
-            return wanted, None
-        after = _seconds_until(change, world.state.seen_at)
-    if updates.policy == "Wave":
-        if has_turn():
-            return _annotated(wanted, {WAVE: revision_of(asked)}), None
-        after = WAVE_LOOKS_SECONDS
     kept = _kept_by(live)
     note = {"newer": revision_of(asked), "fields": sorted(differences(asked, kept)), "template": kept}
     chosen = {**wanted, "spec": {**wanted["spec"], "template": kept}}
-    return _annotated(chosen, {KEPT_TEMPLATE: json.dumps(note, sort_keys=True, separators=(",", ":"))}), after
+    return annotated(chosen, {KEPT_TEMPLATE: as_note(note)}), WAVE_LOOKS_SECONDS if policy == "Wave" else after
 
 
 def newer_template(deployment: Tree) -> Newer | None:
@@ -135,6 +128,8 @@ def _has_to_wait(wanted: Manifest, world: World) -> bool:
     runs, noted = revision_of(_kept_by(live)), text(live, "metadata", "annotations", ASKED)
     if not runs or (noted and noted != _asked_by(wanted)):
         return False
+    if world.service.metadata.annotations.get(TAKE_TEMPLATE) == asked:
+        return False
     back = taken_back(live)
     if world.canary or (back is not None and back.revision == asked):
         return False
@@ -152,12 +147,14 @@ def _updates_of(profile: RuntimeProfile | None) -> Updates:
     return profile.spec.updates if profile else Updates()
 
 
-def _window_path(profile: RuntimeProfile | None) -> str:
-    return f"RuntimeProfile {profile.metadata.name if profile else ''}: spec.updates.window"
-
-
-def _seconds_until(change: datetime | None, now: datetime) -> float | None:
-    return max(0.0, (change - now).total_seconds()) if change else None
+def _window(world: World) -> tuple[bool, float | None]:
+    """Whether the window of the profile is open, and in how many seconds that changes."""
+    window, now = _updates_of(world.profile).window, world.state.seen_at
+    if window is None or now is None or world.profile is None:
+        return False, None
+    path = f"RuntimeProfile {world.profile.metadata.name}: spec.updates.window"
+    is_open, change = look_at_times(window, path, now)
+    return is_open, max(0.0, (change - now).total_seconds()) if change else None
 
 
 def _is_deployment(manifest: Manifest) -> bool:
@@ -166,8 +163,3 @@ def _is_deployment(manifest: Manifest) -> bool:
 
 def _asked_by(manifest: Manifest) -> str:
     return text(manifest, "metadata", "annotations", ASKED)
-
-
-def _annotated(manifest: Manifest, notes: Mapping[str, str]) -> Manifest:
-    metadata = manifest["metadata"]
-    return {**manifest, "metadata": {**metadata, "annotations": {**metadata.get("annotations", {}), **notes}}}

@@ -1,7 +1,13 @@
 """Refusals come at once, unless clients that ask again at once would take the processors from the others."""
 
-import pytest
+import asyncio
+import time
 
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from modelservice_runtime.observability.metrics import Metrics
+from modelservice_runtime.server.guard import Guard, GuardLimits
 from modelservice_runtime.server.refusals import BURST, LONGEST_SECONDS, PER_ANSWER, PER_SECOND, RefusalPace
 
 
@@ -55,3 +61,29 @@ def test_what_is_saved_up_is_bounded_and_what_is_owed_is_forgotten_in_a_second()
     held(pace, clock, 1e6, 0.01)
     clock.now += LONGEST_SECONDS + 0.1
     assert pace.hold_seconds() == 0.0
+
+
+async def test_guard_holds_refusals_beyond_what_is_saved_up_and_no_answer() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        status = 429 if scope["path"] == "/full" else 200
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def ask(path: str) -> float:
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Message) -> None:
+            answered.append((path, message.get("status")))
+
+        answered: list[tuple[str, int | None]] = []
+        began = time.monotonic()
+        await guard({"type": "http", "method": "POST", "path": path, "headers": []}, receive, send)
+        assert answered[0] == (path, 429 if path == "/full" else 200)
+        return time.monotonic() - began
+
+    limits = GuardLimits(lambda: 1 << 20, 5.0, 10_000)
+    guard = Guard(app, limits, Metrics("chat"), lambda: False)
+    refused = await asyncio.gather(*(ask("/full") for _ in range(int(BURST + PER_SECOND / 2))))
+    assert max(refused) > 0.45, "the last of those beyond the burst is held for half a second"
+    assert await ask("/free") < max(refused)
